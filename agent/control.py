@@ -1,0 +1,141 @@
+"""What page and command line may see and do: the border between the daemon and the people who use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from agent.model import Ask, CivicAddress, Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress of the work under way, for people."""
+
+    name: str
+    """`network`, `address`, `sip`, `present`, `proof`."""
+    label: str
+    """`Registering the phone line`, ..."""
+    state: str
+    """`waiting`, `running`, `done`, `failed`."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAddress:
+    """An address that staff can choose."""
+
+    id: str | None
+    """None: known here, lost on the platform; choosing it registers it again."""
+    civic: CivicAddress
+    in_use: bool
+    """It is the one presented now."""
+    hint: str
+    """Why it stands where it stands: `last confirmed on this network`, `configured for this device`, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything that Home shows."""
+
+    status: Status
+    ask: Ask
+    question: str
+    """`Is this phone still at 123 Main St, Suite 400?`; empty when nothing is asked."""
+    address: CivicAddress | None
+    """Where 911 would send help now: presented here; None: nowhere known."""
+    address_id: str | None
+    proven: bool
+    choices: tuple[SavedAddress, ...]
+    """Likeliest first."""
+    steps: tuple[Step, ...]
+    notices: tuple[str, ...]
+    """Sentences that stay until they are no longer true: damaged database, voice process dead, ..."""
+    phone: str
+    """One sentence about the SIP line."""
+    network: str
+    """One sentence about the network."""
+    exposure_since: float | None
+    """Unix seconds since when 911 could have been wrong; None: it is not."""
+    last_exposure: float | None
+    """Seconds that the last such window lasted."""
+    device: str
+    mobility: str
+    version: str
+    interlock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One line of "where did this phone claim to be, and why" (S8)."""
+
+    at: float
+    """Unix seconds."""
+    generation: int
+    verdict: str
+    reasons: tuple[str, ...]
+    evidence: tuple[str, ...]
+    """`gateway_mac 02:... on eth0`, ..."""
+    wanted: str
+    """In words."""
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRecord:
+    """A known place, for people."""
+
+    id: int
+    current: bool
+    evidence: tuple[str, ...]
+    confirmed: CivicAddress | None
+    confirmed_at: float | None
+    confirmed_by: str | None
+    last_seen: float
+
+
+class Control(Protocol):
+    """Implemented by the engine; every method may raise `AgentError`."""
+
+    def overview(self) -> Overview:
+        """Return the newest truth; cheap."""
+        ...
+
+    def changes(self) -> AsyncIterator[Overview]:
+        """Yield the current overview and then every change; slow readers skip to the newest."""
+        ...
+
+    async def addresses(self) -> tuple[SavedAddress, ...]:
+        """Return all addresses saved on the platform, and known ones that it lost."""
+        ...
+
+    async def add_address(self, civic: CivicAddress) -> SavedAddress:
+        """Register an address; raises AddressRefused with the platform's words. Binds nothing."""
+        ...
+
+    async def confirm(self, *, address_id: str | None, civic: CivicAddress | None, who: str) -> Overview:
+        """Confirm that the device is here at that address; durable before it returns (S5).
+
+        `address_id`: a saved one. `civic` alone: registered first (AddressRefused). Returns as soon as
+        the confirmation is on disk; binding and proof go on and show in `changes()`.
+        """
+        ...
+
+    async def forget_address(self, address_id: str) -> None:
+        """Delete a saved address on the platform."""
+        ...
+
+    async def clear_address(self, address_id: str) -> None:
+        """Clear the network binding (`registered_ip`) of a saved address."""
+        ...
+
+    def decisions(self, limit: int = 50) -> tuple[DecisionRecord, ...]:
+        """Return the newest decisions, newest first."""
+        ...
+
+    def places(self) -> tuple[PlaceRecord, ...]:
+        """Return the known places, the current one first."""
+        ...

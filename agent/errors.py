@@ -1,0 +1,75 @@
+"""Errors typed by what to do next, worded for the reader: what happened, what it means for 911, what to do."""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """An error that a person can read."""
+
+    def __init__(
+        self,
+        happened: str,
+        *,
+        emergency: str = "911 and 933 still go out.",
+        todo: str = "",
+        code: str = "",
+    ) -> None:
+        super().__init__(happened)
+        self.happened = happened
+        """What happened, one sentence."""
+        self.emergency = emergency
+        """What it means for 911, one sentence."""
+        self.todo = todo
+        """What to do next, one sentence; empty when nothing is to be done."""
+        self.code = code
+        """Stable, for programs and tests."""
+
+    def __str__(self) -> str:
+        """Return the three sentences as one line."""
+        return " ".join(part for part in (self.happened, self.emergency, self.todo) if part)
+
+
+class Retry(AgentError):
+    """Transient: try again on the usual schedule."""
+
+
+class Backoff(AgentError):
+    """Try again, but late: `retry_after` seconds if the peer named them."""
+
+    def __init__(
+        self,
+        happened: str,
+        *,
+        retry_after: float | None = None,
+        emergency: str = "911 and 933 still go out.",
+        todo: str = "",
+        code: str = "",
+    ) -> None:
+        super().__init__(happened, emergency=emergency, todo=todo, code=code)
+        self.retry_after = retry_after
+
+
+class NeedsHuman(AgentError):
+    """Only a person can change the outcome."""
+
+
+class AddressRefused(NeedsHuman):
+    """The platform did not accept an address (422) or a field (400); keeps its words."""
+
+    def __init__(self, happened: str, *, fields: dict[str, str] | None = None, code: str = "address_refused") -> None:
+        super().__init__(
+            happened,
+            emergency="The address in use did not change.",
+            todo="Check number, street, city, state and postal code.",
+            code=code,
+        )
+        self.fields = fields or {}
+        """Field of CivicAddress -> what is wrong with it, in the platform's words."""
+
+
+class AddressGone(NeedsHuman):
+    """404: the platform does not know this id (any more)."""
+
+
+class Bug(AgentError):
+    """Ours: record it, restart what it broke."""
