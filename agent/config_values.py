@@ -1,0 +1,138 @@
+"""Validators of configuration values: each takes the TOML value and returns the setting or says what it must be."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+Validator = Callable[[object], Any]
+"""Takes the TOML value, returns the setting or raises ValueError("must be ...")."""
+
+
+def a_text(value: object) -> str:
+    """Printable text."""
+    if isinstance(value, str) and value.isprintable():
+        return value.strip()
+    raise ValueError("must be text")
+
+
+def a_host(value: object) -> str:
+    """Host name or IP address."""
+    text = a_text(value)
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?", text):
+            raise ValueError("must be a host name or an IP address, without scheme or port") from None
+    return text.strip("[]")
+
+
+def a_url(*schemes: str) -> Validator:
+    """URL with one of the schemes and no secrets in it."""
+
+    def check(value: object) -> str:
+        text = a_text(value)
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"must be a URL starting with {' or '.join(s + '://' for s in schemes)}")
+        if parts.username or parts.password:
+            raise ValueError("must not carry a user name or password: secrets belong into files")
+        return text.rstrip("/")
+
+    return check
+
+
+def a_whole(low: int, high: int) -> Validator:
+    """Whole number in a range."""
+
+    def check(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        raise ValueError(f"must be a whole number from {low} to {high}")
+
+    return check
+
+
+def a_seconds(low: float, high: float) -> Validator:
+    """Seconds in a range."""
+
+    def check(value: object) -> float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        raise ValueError(f"must be seconds from {low:g} to {high:g}")
+
+    return check
+
+
+def a_choice(*names: str) -> Validator:
+    """One of a few words."""
+
+    def check(value: object) -> str:
+        if isinstance(value, str) and value in names:
+            return value
+        near = difflib.get_close_matches(str(value), names, 1)
+        raise ValueError(f"must be {' or '.join(map(repr, names))}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+    return check
+
+
+def a_boolean(value: object) -> bool:
+    """True or false."""
+    if isinstance(value, bool):
+        return value
+    raise ValueError("must be true or false")
+
+
+def a_file(value: object) -> Path | None:
+    """Absolute path, or nothing for an empty text."""
+    text = a_text(value)
+    if not text:
+        return None
+    if not text.startswith("/"):
+        raise ValueError("must be an absolute path, starting with /")
+    return Path(text)
+
+
+def a_path(value: object) -> Path:
+    """Absolute path."""
+    found = a_file(value)
+    if found is None:
+        raise ValueError("must be an absolute path, starting with /")
+    return found
+
+
+def a_texts(of: Validator = a_text) -> Validator:
+    """List of values."""
+
+    def check(value: object) -> tuple[Any, ...]:
+        if isinstance(value, list):
+            return tuple(of(item) for item in value)
+        raise ValueError('must be a list such as ["a", "b"]')
+
+    return check
+
+
+def a_header(value: object) -> str:
+    """Name of a SIP header."""
+    text = a_text(value)
+    if re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        return text
+    raise ValueError("must be the name of a SIP header: letters, digits and hyphens")
+
+
+def a_loopback(value: object) -> str:
+    """Loopback address."""
+    text = a_host(value)
+    if text in {"127.0.0.1", "::1"}:
+        return text
+    raise ValueError("must be 127.0.0.1 or ::1: this version serves the page on the device's own screen only")
+
+
+def a_empty_or(check: Validator) -> Validator:
+    """Nothing, or what another validator accepts."""
+    return lambda value: "" if value == "" else check(value)
