@@ -88,8 +88,8 @@ def decide(facts: Facts, memory: Memory, policy: Policy) -> Decision:
     choice = _choose(place, memory, policy) if settled else _Choice(None, None, None, Ask.NOTHING)
     if facts.refused and choice.civic is not None:
         choice = _Choice(None, None, None, Ask.FIX_ADDRESS)
-    if facts.denied_after_clear and choice.civic is not None and choice.ask is Ask.NOTHING:
-        choice = _Choice(choice.civic, choice.address_id, choice.source, Ask.CONFIRM_PLACE)
+    if facts.denied_after_clear and choice.civic is not None:
+        choice = _Choice(None, None, None, Ask.CONFIRM_PLACE)
     reasons = _reasons(facts, place, policy, gone=choice.gone)
     wanted = Wanted(
         generation=facts.network.generation,

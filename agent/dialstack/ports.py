@@ -37,6 +37,10 @@ class TokenSource(Protocol):
         """Return another token after 401, 403 or `auth_expired`; raises NeedsHuman if there is no other."""
         ...
 
+    def forget(self) -> None:
+        """Read the source again next time: the token is somebody else's."""
+        ...
+
 
 class AddressApi(Protocol):
     """The emergency addresses of the token's user (platform.md 2). All raise `AgentError`s."""

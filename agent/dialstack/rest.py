@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import ssl
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -39,6 +39,9 @@ class RestClient:
         self._source: str | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tls = tls_context(settings)
+        self._posting: tuple[CivicAddress, str] | None = None
+        """Address and Idempotency-Key of a POST without an answer so far. A key is never used again after an answer:
+        the platform would replay it, also for an address that was deleted since."""
 
     async def use_path(self, source: str | None) -> None:
         """Forget all connections and connect from this source address from now on."""
@@ -88,15 +91,22 @@ class RestClient:
             if same_address(address.civic, civic):
                 return address
         known = {address.id for address in before}
-        key = hashlib.sha256(msgspec.json.encode((civic, sorted(known)))).hexdigest()[:40]
+        if self._posting is None or self._posting[0] != civic:
+            self._posting = (civic, uuid.uuid4().hex)
+        key = self._posting[1]
         body = {name: value for name, value in asdict(civic).items() if value}
         try:
             answer = await self._call("POST", ADDRESSES, body, {"Idempotency-Key": key})
-            return decode(*answer, WireEmergencyAddress).value()
+            record = decode(*answer, WireEmergencyAddress).value()
         except (Retry, Backoff) as error:
             if error.code not in AMBIGUOUS:
                 raise
-            return await self._reconcile(civic, known, error)
+            record = await self._reconcile(civic, known, error)
+        except AgentError:
+            self._posting = None
+            raise
+        self._posting = None
+        return record
 
     async def _reconcile(self, civic: CivicAddress, known: set[str], error: AgentError) -> EmergencyAddress:
         """Return the address that a POST without an answer made after all, or raise its error."""
@@ -155,13 +165,13 @@ class RestClient:
     ) -> tuple[bytes, str]:
         url = self._settings.api + path
         merged = {"Authorization": f"Bearer {token.secret}", **(headers or {})}
-        return await request(self.http(), method, url, merged, body)
+        return await request(self.http(), method, url, merged, body=body)
 
     async def post_for_token(self, url: str, secret: str | None) -> tuple[Mapping[str, str], bytes]:
         """POST to a site's token endpoint (it answers as /v1/user_sessions does); raises AgentError."""
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         kept: dict[str, str] = {}
-        body, _ = await request(self.http(), "POST", url, headers, {}, kept)
+        body, _ = await request(self.http(), "POST", url, headers, body={}, kept=kept)
         return kept, body
 
 
@@ -170,6 +180,7 @@ async def request(
     method: str,
     url: str,
     headers: Mapping[str, str],
+    *,
     body: object = None,
     kept: dict[str, str] | None = None,
 ) -> tuple[bytes, str]:

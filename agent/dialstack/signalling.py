@@ -238,7 +238,7 @@ class WebSocketSignalling:
         try:
             socket = await self._http().ws_connect(
                 signalling_url(self._settings), protocols=(SUBPROTOCOL,), max_msg_size=FRAME_LIMIT,
-                headers={"User-Agent": USER_AGENT}, autoping=True, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_WAIT),
+                headers={"User-Agent": USER_AGENT}, autoping=True,
             )  # fmt: skip
         except aiohttp.WSServerHandshakeError as error:
             raise _handshake(error) from error

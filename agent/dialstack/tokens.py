@@ -76,6 +76,10 @@ class Tokens:
                 )
             return self._token
 
+    def forget(self) -> None:
+        """See TokenSource."""
+        self._token = None
+
     def _due(self, token: Token) -> bool:
         return token.expires_at is not None and self._clock.boottime() >= token.expires_at - EARLY
 

@@ -1,0 +1,186 @@
+"""The command `dialstack-agent`: what may be said, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from agent import cli_commands as commands
+from agent import cli_local as local
+from agent import cli_text as text
+from agent.cli_call import call as place_call
+from agent.cli_client import FAILED, USAGE, Failure
+
+DEFAULT_CONFIG = "/etc/dialstack-agent/agent.toml"
+INTERRUPTED = 130
+"""What shells expect after Ctrl-C."""
+
+EPILOG = """\
+exit codes:
+  0  done
+  1  the agent said no, or the command failed
+  2  the command was used wrongly
+  3  the agent is not running or does not answer
+  4  the configuration is invalid
+  5  the address is not bound (only `status --check`)
+
+With --json every answer is one JSON document a line on standard output, errors too:
+{"error": {"code", "happened", "emergency", "todo", "fields"}}.
+
+911 and 933 never pass through this command's daemon: calls go through dialstack-voice.
+"""
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    as_json = False
+
+    def error(self, message: str) -> NoReturn:
+        if not _Parser.as_json:
+            super().error(message)
+        failed = Failure(USAGE, f"{message[:1].upper()}{message[1:]}.", todo=f"See {self.prog} --help.", code="usage")
+        raise failed
+
+
+def _common(*, top: bool) -> _Parser:
+    """Return the options that may stand before or after the command."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+
+    def default(value: Path | None) -> Path | str | None:
+        return value if top else argparse.SUPPRESS
+
+    config = Path(os.environ.get("DIALSTACK_AGENT_CONFIG") or DEFAULT_CONFIG)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default(config),
+        help=f"configuration (default: $DIALSTACK_AGENT_CONFIG, else {DEFAULT_CONFIG})",
+    )
+    parser.add_argument(
+        "--socket", type=Path, metavar="PATH", default=default(None), help="socket of the agent (default: page.socket)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=False if top else argparse.SUPPRESS, help="answer in JSON, errors too"
+    )
+    return parser
+
+
+def _civic_options(parser: argparse.ArgumentParser) -> None:
+    for name, meaning in (
+        ("number", "house number"),
+        ("street", "street without the number"),
+        ("unit", "suite, floor or room"),
+        ("city", "city"),
+        ("state", "state, as code or name"),
+        ("postal-code", "ZIP or postal code"),
+        ("country", "two-letter country code (default US)"),
+    ):
+        parser.add_argument(f"--{name}", metavar="TEXT", help=meaning)
+
+
+class _Commands:
+    """Adds commands that share the common options."""
+
+    def __init__(self, parser: argparse.ArgumentParser, common: _Parser, *, required: bool) -> None:
+        self._common = common
+        self._all = parser.add_subparsers(metavar="COMMAND", required=required, parser_class=_Parser)
+
+    def add(self, name: str, command: Command, meaning: str) -> argparse.ArgumentParser:
+        parser = self._all.add_parser(
+            name, parents=[self._common], help=meaning, description=meaning, allow_abbrev=False
+        )
+        parser.set_defaults(command=command)
+        return parser
+
+    def add_passing(self, name: str, command: Command, meaning: str) -> None:
+        """Add a command that takes whatever follows."""
+        parser = self._all.add_parser(name, add_help=False, help=meaning, allow_abbrev=False)
+        parser.set_defaults(command=command, passes=True)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of everything."""
+    parser = _Parser(
+        prog="dialstack-agent",
+        description="Keeps the 911 address of a SIP device bound to the place where it is plugged in.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_common(top=True)],
+        allow_abbrev=False,
+    )
+    parser.set_defaults(passes=False)
+    common = _common(top=False)
+    add = _Commands(parser, common, required=True)
+    add.add("run", local.run, "be the daemon")
+    status = add.add("status", commands.status, "show where 911 would send help and whether that is proven")
+    how = status.add_mutually_exclusive_group()
+    how.add_argument("--watch", action="store_true", help="show every change until Ctrl-C")
+    how.add_argument("--check", action="store_true", help="exit with 5 unless the address is bound")
+    confirm = add.add("confirm", commands.confirm, "confirm where this device is")
+    confirm.add_argument("address_id", nargs="?", metavar="ADDRESS_ID", help="a saved address; nothing: choose")
+    _civic_options(confirm)
+    confirm.add_argument("--yes", action="store_true", help="do not ask")
+    _add_addresses(add, common)
+    call = add.add("call", place_call, "place a call through dialstack-voice, also while the agent is stopped")
+    call.add_argument("number", metavar="NUMBER", help="933 tests 911; 911 is a real emergency call")
+    call.add_argument("--seconds", type=float, metavar="N", help="hang up after so many seconds")
+    check = add.add("check-config", local.check_config, "show every error in a configuration")
+    check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: --config")
+    add.add_passing("demo", local.demo, "show everything on one machine (its own options follow)")
+    add.add("decisions", commands.decisions, "show what was decided, when and why").add_argument(
+        "--limit", type=_limit, default=20, metavar="N", help="1 to 1000 (default 20)"
+    )
+    add.add("places", commands.places, "show the known places")
+    add.add("version", local.version, "show the versions")
+    return parser
+
+
+def _add_addresses(add: _Commands, common: _Parser) -> None:
+    addresses = add.add("addresses", commands.addresses_list, "list, add, delete or clear saved addresses")
+    inner = _Commands(addresses, common, required=False)
+    inner.add("list", commands.addresses_list, "list the saved addresses")
+    _civic_options(inner.add("add", commands.addresses_add, "register an address; confirms nothing"))
+    for name, command, meaning in (
+        ("delete", commands.addresses_delete, "delete a saved address on the platform"),
+        ("clear", commands.addresses_clear, "clear the network binding of a saved address"),
+    ):
+        inner.add(name, command, meaning).add_argument("address_id", metavar="ADDRESS_ID")
+
+
+def _limit(value: str) -> int:
+    most = 1000
+    if value.isascii() and value.isdigit() and 1 <= int(value[:5]) <= most:
+        return int(value)
+    raise argparse.ArgumentTypeError(f"must be 1 to {most}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; argparse itself exits with 2 or, after --help, 0."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    _Parser.as_json = "--json" in given
+    try:
+        parser = build_parser()
+        args, rest = parser.parse_known_args(given)
+        if rest and not args.passes:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        args.rest = rest
+        command: Command = args.command
+        return command(args)
+    except Failure as failure:
+        if _Parser.as_json:
+            text.say(json.dumps({"error": failure.error}))
+        else:
+            text.warn(text.failure(failure.error))
+        return failure.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `dialstack-agent status --watch | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED

@@ -1,0 +1,224 @@
+"""The people's side of the engine: what page and command line see and may do (agent/control.py)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from agent import __version__
+from agent.control import DecisionRecord, Overview, PlaceRecord, SavedAddress
+from agent.dialstack.civic import same_address
+from agent.dialstack.ports import AddressApi
+from agent.engine import Engine
+from agent.errors import AddressGone, NeedsHuman
+from agent.log import trace
+from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status
+from agent.status import network_sentence, phone_sentence, question, steps
+
+DAMAGE_SHOWN = 7 * 86400.0
+"""Seconds that a damaged database is mentioned: a technician looks in within a week."""
+
+
+class Desk:
+    """Implements Control."""
+
+    def __init__(self, engine: Engine, api: AddressApi) -> None:
+        self._engine = engine
+        self._api = api
+        self._saved: tuple[EmergencyAddress, ...] | None = None
+        """What the platform listed last; None: not asked yet."""
+
+    # ------------------------------------------------------------------ looking
+
+    def overview(self) -> Overview:
+        """See Control."""
+        engine = self._engine
+        scene, decision = engine.scene(), engine.decision
+        address_id = engine.binding.address_id if scene.present is not None else None
+        ask = decision.ask if decision is not None else Ask.NOTHING
+        likely = scene.likely
+        lit = engine.light
+        return Overview(
+            status=Status(lit.kind, engine.light_since, lit.cause, lit.sentence, lit.next_step),
+            ask=ask,
+            question=question(ask, likely),
+            address=scene.present,
+            address_id=address_id,
+            proven=scene.proven,
+            choices=self._choices(address_id),
+            steps=steps(scene, address_id),
+            notices=self._notices(),
+            phone=phone_sentence(engine.voice, overdue=scene.voice_overdue),
+            network=network_sentence(engine.network),
+            exposure_since=engine.exposure.since_wall,
+            last_exposure=engine.exposure.last_seconds,
+            device=engine.settings.device.name,
+            mobility=engine.settings.device.mobility,
+            version=__version__,
+            interlock=engine.voice.interlock,
+        )
+
+    async def changes(self) -> AsyncIterator[Overview]:
+        """See Control."""
+        version = -1
+        last: Overview | None = None
+        while True:
+            version = await self._engine.wait_change(version)
+            now = self.overview()
+            if now != last:
+                last = now
+                yield now
+
+    def _notices(self) -> tuple[str, ...]:
+        engine = self._engine
+        found = [
+            f"The database was damaged and has been set aside ({detail}). Places have to be confirmed again."
+            for at, _, detail in engine.store.events("database_damaged", 1)
+            if engine.clock.wall() - at < DAMAGE_SHOWN
+        ]
+        if engine.voice.problem:
+            found.append(engine.voice.problem)
+        if engine.here.refused is not None:
+            found.append(engine.here.refused.happened)
+        if engine.voice.interlock:
+            found.append("An emergency call or its callback time is on: nothing is changed until it is over.")
+        return tuple(found)
+
+    def _choices(self, in_use: str | None) -> tuple[SavedAddress, ...]:
+        """Return the saved addresses, likeliest first, each once."""
+        engine = self._engine
+        hints: list[tuple[CivicAddress, str | None, str]] = []
+        place = engine.memory.place(engine.here.verdict.place_id)
+        if place is not None and place.confirmation is not None:
+            said = place.confirmation
+            hints.append((said.civic, said.address_id, "last confirmed on this network"))
+        if engine.memory.last_confirmed is not None:
+            hints.append((engine.memory.last_confirmed, None, "confirmed last"))
+        if engine.policy.configured is not None:
+            hints.append((engine.policy.configured, engine.memory.configured_id, "configured for this device"))
+        hints += [(item.civic, item.id, "saved") for item in self._saved or ()]
+        hints += [
+            (civic, None, "saved; has to be registered again") for civic in engine.store.lost_addresses(engine.user)
+        ]
+        return self._merge(hints, in_use)
+
+    def _merge(self, hints: list[tuple[CivicAddress, str | None, str]], in_use: str | None) -> tuple[SavedAddress, ...]:
+        found: list[SavedAddress] = []
+        for civic, address_id, hint in hints:
+            if any(same_address(item.civic, civic) for item in found):
+                continue
+            known = address_id or self._id_of(civic)
+            found.append(SavedAddress(known, civic, in_use=known is not None and known == in_use, hint=hint))
+        return tuple(found)
+
+    def _id_of(self, civic: CivicAddress) -> str | None:
+        return next((item.id for item in self._saved or () if same_address(item.civic, civic)), None)
+
+    async def addresses(self) -> tuple[SavedAddress, ...]:
+        """See Control."""
+        self._saved = await self._api.list()
+        engine = self._engine
+        return self._choices(engine.binding.address_id)
+
+    async def refresh(self) -> None:
+        """Read the saved addresses once, so that the question can offer them."""
+        self._saved = await self._api.list()
+        self._engine.relight()
+
+    def decisions(self, limit: int = 50) -> tuple[DecisionRecord, ...]:
+        """See Control."""
+        return tuple(
+            DecisionRecord(row.at, row.generation, row.verdict, row.reasons, row.evidence, row.wanted, row.cause)
+            for row in self._engine.store.decisions(limit)
+        )
+
+    def places(self) -> tuple[PlaceRecord, ...]:
+        """See Control."""
+        memory = self._engine.memory
+        here = self._engine.here.verdict.place_id
+        records = [
+            PlaceRecord(
+                id=place.id, current=place.id == here, evidence=tuple(_evidence(item) for item in place.observations),
+                confirmed=place.confirmation.civic if place.confirmation else None,
+                confirmed_at=place.confirmation.at if place.confirmation else None,
+                confirmed_by=place.confirmation.who if place.confirmation else None, last_seen=place.last_seen,
+            )
+            for place in memory.places
+        ]  # fmt: skip
+        return tuple(sorted(records, key=lambda record: (not record.current, -record.last_seen)))
+
+    # ------------------------------------------------------------------ acting
+
+    async def add_address(self, civic: CivicAddress) -> SavedAddress:
+        """See Control."""
+        record = await self._api.ensure(civic)
+        self._engine.store.remember_address(self._engine.user, record.id, civic)
+        self._saved = await self._api.list()
+        self._engine.relight()
+        return SavedAddress(record.id, record.civic, in_use=False, hint="saved")
+
+    async def confirm(self, *, address_id: str | None, civic: CivicAddress | None, who: str) -> Overview:
+        """See Control (S3 a, S5)."""
+        engine = self._engine
+        network = engine.network
+        if network is None or network.interrupted or (network.sip is None and network.api is None):
+            raise NeedsHuman(
+                "This phone has no network, so it cannot be told where it is.",
+                emergency="911 cannot be called from this phone now; use another phone.",
+                todo="Plug it in where it is to stay, then answer again.",
+                code="no_network",
+            )
+        generation = network.generation
+        record = await self._resolve(address_id, civic)
+        if engine.network is None or engine.network.generation != generation:
+            raise NeedsHuman(
+                "The network changed while the answer was being saved.",
+                emergency="The answer was not used: it may have been about another place.",
+                todo="Please answer again.",
+                code="place_changed",
+            )
+        self._store(record, who)
+        return self.overview()
+
+    async def _resolve(self, address_id: str | None, civic: CivicAddress | None) -> EmergencyAddress:
+        """Return the address on the platform, registering it where it has to be."""
+        if address_id is not None:
+            try:
+                record = await self._api.get(address_id)
+            except AddressGone:
+                self._engine.on_gone(address_id)
+                known = self._engine.store.civic(self._engine.user, address_id)
+                if known is None:
+                    raise
+                record = await self._api.ensure(known)
+            return record
+        if civic is None:
+            raise NeedsHuman("No address was given.", todo="Choose one or enter one.", code="no_address")
+        return await self._api.ensure(civic)
+
+    def _store(self, record: EmergencyAddress, who: str) -> None:
+        """Write the confirmation, then let the engine act on it."""
+        engine = self._engine
+        now = engine.clock.wall()
+        place_id = engine.place_here()
+        engine.store.confirm(
+            place_id, user_id=engine.user, address_id=record.id, civic=record.civic, at=now, who=who
+        )  # durable when it returns (S5)
+        trace("confirmed", place=place_id, id=record.id, who=who)
+        known = {item.id: item for item in self._saved or ()}
+        self._saved = tuple({**known, record.id: record}.values())
+        engine.answered(record.id)
+
+    async def forget_address(self, address_id: str) -> None:
+        """See Control."""
+        await self._api.delete(address_id)
+        self._saved = tuple(item for item in self._saved or () if item.id != address_id)
+        self._engine.on_gone(address_id)
+
+    async def clear_address(self, address_id: str) -> None:
+        """See Control."""
+        await self._api.clear(address_id)
+        self._engine.cleared(address_id)
+
+
+def _evidence(item: Observation) -> str:
+    return f"{item.kind} {item.value} on {item.interface}"

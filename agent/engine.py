@@ -1,0 +1,441 @@
+"""The pipeline: network and voice in, decisions out to the workers, one status for everybody (design.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from agent.binding import BindingWorker, Ways
+from agent.clock import Clock
+from agent.decide import Facts, Memory, Policy, decide
+from agent.dialstack.civic import same_address
+from agent.dialstack.proof import Binding, Proof, differs, proven
+from agent.dialstack.tokens import other_user
+from agent.errors import AddressRefused
+from agent.exposure import Exposure
+from agent.log import trace
+from agent.model import (
+    CivicAddress,
+    Decision,
+    EmergencyAddress,
+    Gap,
+    NetworkState,
+    Observation,
+    Place,
+    RegistrationKind,
+    StatusKind,
+    Verdict,
+    VerdictKind,
+    VoiceInstruction,
+    VoiceState,
+    Wanted,
+)
+from agent.settings import Settings
+from agent.status import Light, Scene, light
+from agent.store import DecisionRow, Store
+
+VOICE_GRACE = 3.0
+"""Seconds that the voice process may be away before the light says so: a restart takes a fraction of one."""
+PLACE_OBSERVATIONS = 32
+"""Observations kept for a place: every interface and access point of a large office."""
+
+Judge = Callable[[Sequence[Observation], Sequence[Place], int | None, str | None], Verdict]
+
+
+class VoicePort(Protocol):
+    """The agent's side of the voice socket."""
+
+    def instruct(self, instruction: VoiceInstruction) -> None:
+        """Register so; newest wins."""
+
+    def offline(self, generation: int) -> None:
+        """There is no usable path."""
+
+    def interrupted(self, generation: int) -> None:
+        """Sight is lost for a moment: send nothing."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Generation:
+    """What was learned in one network generation, on top of the network state itself."""
+
+    verdict: Verdict = dataclasses.field(default_factory=lambda: Verdict(VerdictKind.UNKNOWN, None))
+    judged: tuple[Observation, ...] | None = None
+    """The observations of the latched verdict; None: not judged yet."""
+    wan_changes: int = 0
+    denials: int = 0
+    denied_after_clear: bool = False
+    answers: int = 0
+    refused: AddressRefused | None = None
+    public_address: str | None = None
+    instruction: VoiceInstruction | None = None
+    made_here: bool = False
+    """The place was made by a person's answer in this generation, before strong evidence was in."""
+
+
+class Engine:
+    """Owns facts and memory; the only one who calls `decide()`. Implements the binding worker's Listener."""
+
+    def __init__(self, settings: Settings, store: Store, clock: Clock, judge: Judge, voice: VoicePort) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self._judge = judge
+        self._voice_port = voice
+        self.policy = Policy(mobility=settings.device.mobility, configured=settings.address)
+        self.user = settings.token.user or store.user() or ""
+        self.memory = Memory()
+        self.network: NetworkState | None = None
+        self.voice = VoiceState(connected=False)
+        self.binding = Binding()
+        self.decision: Decision | None = None
+        self.here = _Generation()
+        self.worker: BindingWorker | None = None
+        self.config_problems: tuple[str, ...] = ()
+        self.light = Light(StatusKind.CONNECTING, "starting", "", "")
+        self.light_since = clock.wall()
+        self.exposure = Exposure(store, clock)
+        self._voice_lost_at: float | None = clock.monotonic()
+        self._version = 0
+        self._changed = asyncio.Event()
+        self._load()
+
+    @property
+    def ways(self) -> Ways:
+        """Return how ids are presented, for the worker."""
+        platform = self.settings.platform
+        return Ways(
+            signalling="signalling" in platform.presentation,
+            sip="sip" in platform.presentation,
+            audit_interval=platform.audit_interval,
+            local_token=self.settings.token.source == "file",
+        )
+
+    # ------------------------------------------------------------------ inputs
+
+    def network_changed(self, state: NetworkState) -> None:
+        """Take the newest network state; the light and the phone line come first, records after."""
+        old, self.network = self.network, state
+        if old is None or old.generation != state.generation:
+            self.here = _Generation()
+        self._tell_voice(state)
+        if self.worker is not None:
+            self.worker.network(state)
+        trace("network", generation=state.generation, cause=state.cause, interrupted=state.interrupted,
+              path=state.sip.interface if state.sip else None, event_at=state.event_at)  # fmt: skip
+        self.relight()
+        self.reconsider()
+
+    def gap(self, gap: Gap) -> None:
+        """Record a stretch of blindness (S12); the watcher has read everything again."""
+        trace("gap", gap=gap.kind, seconds=gap.seconds, detail=gap.detail)
+        self.store.add_event(self.clock.wall(), f"gap:{gap.kind}", gap.seconds, gap.detail)
+
+    def voice_changed(self, state: VoiceState) -> None:
+        """Take the newest state of the voice process."""
+        old, self.voice = self.voice, state
+        if old.connected and not state.connected:
+            self._voice_lost_at = self.clock.monotonic()
+            asyncio.get_running_loop().call_later(VOICE_GRACE + 0.1, self.relight)
+        elif state.connected:
+            self._voice_lost_at = None
+        registration = state.registration
+        if registration != old.registration:
+            trace("registration", kind=registration.kind, generation=registration.generation, code=registration.code,
+                  presented=registration.presented_id, received=registration.via_received,
+                  sent_at=registration.sent_at, at=registration.at)  # fmt: skip
+        if self.worker is not None:
+            self.worker.voice(state)
+            if old.interlock != state.interlock:
+                self.worker.interlock(active=state.interlock)
+        self._learn_public_address()
+        self.relight()
+        self.reconsider()
+
+    def _tell_voice(self, state: NetworkState) -> None:
+        if state.interrupted:
+            self._voice_port.interrupted(state.generation)
+        elif state.sip is None:
+            self._voice_port.offline(state.generation)
+        else:
+            last = self.here.instruction
+            self._instruct(last.attempt if last else 0, last.present_id if last else None)
+
+    def _instruct(self, attempt: int, present_id: str | None) -> None:
+        path = self.network.sip if self.network is not None else None
+        if self.network is None or path is None:
+            return
+        self.here.instruction = VoiceInstruction(
+            generation=self.network.generation, attempt=attempt, interface=path.interface, source=path.source,
+            destination=path.destination, present_id=present_id,
+        )  # fmt: skip
+        self._voice_port.instruct(self.here.instruction)
+
+    def _learn_public_address(self) -> None:
+        """Notice that only the WAN changed (failure 21): the registrar sees us come from elsewhere."""
+        registration, network = self.voice.registration, self.network
+        if network is None or registration.generation != network.generation or not registration.via_received:
+            return
+        if (
+            registration.kind is not RegistrationKind.REGISTERED
+            or registration.via_received == self.here.public_address
+        ):
+            return
+        self.here.public_address = registration.via_received
+        proof = self.binding.proof
+        if proof is not None and differs(proof.registered_ip, registration.via_received):
+            self.here.wan_changes += 1
+            trace("wan_changed", was=proof.registered_ip, now=registration.via_received)
+
+    # ------------------------------------------------------------------ Listener of the binding worker
+
+    def on_binding(self, binding: Binding) -> None:
+        """See Listener."""
+        old, self.binding = self.binding, binding
+        if (old.phase, old.problem) != (binding.phase, binding.problem):
+            trace("binding", phase=binding.phase, presented=binding.presented_id,
+                  problem=binding.problem.code if binding.problem else None)  # fmt: skip
+        self.relight()
+
+    def on_user(self, user: str | None) -> None:
+        """See Listener; the first user is remembered, another one refused (failure 24)."""
+        if user is None or user == self.user:
+            return
+        if self.user and self.user != self.settings.token.user:
+            raise other_user(self.user, user)
+        if self.settings.token.user and user != self.settings.token.user:
+            raise other_user(self.settings.token.user, user)
+        self.user = user
+        self.store.set_user(user)
+        self._load()
+        self.reconsider()
+
+    def on_registered(self, civic: CivicAddress, record: EmergencyAddress) -> None:
+        """See Listener."""
+        self.store.remember_address(self.user, record.id, civic, configured=civic == self.policy.configured)
+        trace("address_registered", id=record.id)
+        self._load()
+        self.reconsider()
+
+    def on_denied(self, generation: int, *, final: bool) -> None:
+        """See Listener (S6)."""
+        if self.network is None or generation != self.network.generation:
+            return
+        self.here.denials += 1
+        self.here.denied_after_clear = final
+        trace("denied", generation=generation, final=final)
+        self.relight()
+        self.reconsider()
+
+    def on_gone(self, address_id: str) -> None:
+        """See Listener (S6, platform.md 11.5)."""
+        self.store.address_gone(self.user, address_id)
+        trace("address_gone", id=address_id)
+        self._load()
+        self.reconsider()
+
+    def on_refused(self, generation: int, civic: CivicAddress, error: AddressRefused) -> None:
+        """See Listener (S6)."""
+        if self.network is not None and generation == self.network.generation:
+            self.here.refused = error
+            trace("address_refused", address=civic.one_line())
+            self.reconsider()
+
+    def on_proven(self, proof: Proof) -> None:
+        """See Listener."""
+        trace("proven", id=proof.address_id, registered_ip=proof.registered_ip, at=proof.at)
+        self.relight()
+        place = self.here.verdict.place_id
+        if place is not None:
+            self.store.set_anchor(place, proof.registered_ip, self.here.public_address)
+        self.store.select(self.user, proof.address_id, self.clock.wall())
+        self._load()
+
+    def present(self, wanted: Wanted, address_id: str | None) -> None:
+        """See Listener; a line that is registered without an id already is left alone."""
+        last = self.here.instruction
+        if self.network is None or wanted.generation != self.network.generation:
+            return
+        if last is not None and address_id is None and last.present_id is None:
+            return
+        self._instruct(wanted.attempt, address_id)
+
+    def public_address(self) -> str | None:
+        """See Listener."""
+        return self.here.public_address
+
+    # ------------------------------------------------------------------ deciding
+
+    def reconsider(self) -> None:
+        """Decide again, record what changed, and let the worker make it true."""
+        state = self.network
+        if state is None:
+            return
+        self._place(state)
+        decision = decide(self._facts(state), self.memory, self.policy)
+        changed = self.decision is None or _essence(decision) != _essence(self.decision)
+        self.decision = decision
+        self.relight()
+        steady = not state.interrupted and not state.flapping
+        settled = steady and (state.evidence_complete or state.api is None)
+        if self.worker is not None and settled and not self.voice.interlock:
+            self.worker.want(decision.wanted)
+        if changed:
+            self._record(state, decision)
+
+    def _facts(self, state: NetworkState) -> Facts:
+        here = self.here
+        return Facts(
+            network=state, verdict=here.verdict, wan_changes=here.wan_changes, denials=here.denials,
+            denied_after_clear=here.denied_after_clear, answers=here.answers, refused=here.refused is not None,
+            interlock=self.voice.interlock,
+        )  # fmt: skip
+
+    def _place(self, state: NetworkState) -> None:
+        """Latch the verdict of this generation; only an unknown place may still become known."""
+        here = self.here
+        if not state.evidence_complete or state.interrupted or (state.sip is None and state.api is None):
+            return
+        if here.judged is not None and (
+            here.verdict.kind is not VerdictKind.UNKNOWN or here.judged == state.observations
+        ):
+            return
+        here.judged = state.observations
+        verdict = self._judge(state.observations, self.memory.places, self.memory.current_place_id, here.public_address)
+        now = self.clock.wall()
+        if here.made_here and here.verdict.place_id is not None:
+            if verdict.kind is not VerdictKind.UNKNOWN:
+                self._see(here.verdict.place_id, state.observations, now)
+            return
+        if verdict.kind is VerdictKind.NEW:
+            verdict = dataclasses.replace(verdict, place_id=self.store.add_place(state.observations, now))
+        elif verdict.kind is not VerdictKind.UNKNOWN and verdict.place_id is not None:
+            self._see(verdict.place_id, state.observations, now)
+        here.verdict = verdict
+        self._load()
+
+    def _see(self, place_id: int, observations: Sequence[Observation], now: float) -> None:
+        """Add what is seen now to what is known of a place."""
+        place = self.memory.place(place_id)
+        known = {(item.kind, item.value, item.interface): item for item in (place.observations if place else ())}
+        known.update({(item.kind, item.value, item.interface): item for item in observations})
+        self.store.see_place(place_id, tuple(known.values())[-PLACE_OBSERVATIONS:], now)
+
+    def _record(self, state: NetworkState, decision: Decision) -> None:
+        wanted = decision.wanted
+        text = (
+            "nothing"
+            if wanted.civic is None
+            else f"{wanted.civic.one_line()} ({wanted.address_id or 'not registered'})"
+        )
+        reasons = decision.reasons.true()
+        trace("decision", verdict=decision.verdict.kind, reasons=reasons, wanted=text, ask=decision.ask,
+              generation=wanted.generation, attempt=wanted.attempt)  # fmt: skip
+        self.store.add_decision(
+            DecisionRow(
+                at=self.clock.wall(), generation=wanted.generation, verdict=decision.verdict.kind,
+                place_id=decision.verdict.place_id, reasons=reasons,
+                evidence=tuple(f"{item.kind} {item.value} on {item.interface}" for item in state.observations),
+                wanted=text, cause=state.cause,
+            )
+        )  # fmt: skip
+
+    def _load(self) -> None:
+        """Read memory again after a write; a configured address that was edited is another address."""
+        self.memory = self.store.memory(self.user)
+        known = self.memory.configured_id
+        configured = self.policy.configured
+        if known is not None and configured is not None:
+            text = self.store.civic(self.user, known)
+            if text is not None and not same_address(text, configured):
+                self.store.forget_configured(self.user)
+                self.memory = self.store.memory(self.user)
+
+    # ------------------------------------------------------------------ a person's answer
+
+    def place_here(self) -> int:
+        """Return the place to file an answer under, making one where nothing identifies it yet."""
+        here = self.here
+        if here.verdict.place_id is None:
+            observations = self.network.observations if self.network is not None else ()
+            place_id = self.store.add_place(observations, self.clock.wall())
+            here.verdict = dataclasses.replace(here.verdict, place_id=place_id)
+            here.made_here = True
+        assert here.verdict.place_id is not None  # noqa: S101 - made just now
+        return here.verdict.place_id
+
+    def answered(self, address_id: str) -> None:
+        """Act on a confirmation that is on disk: bind anew, unless exactly that address is proven already."""
+        here = self.here
+        proof = self.binding.proof if self.is_proven() else None
+        if proof is None or proof.address_id != address_id:
+            here.answers += 1 + here.denials
+        elif here.verdict.place_id is not None:
+            self.store.set_anchor(here.verdict.place_id, proof.registered_ip, here.public_address)
+        here.denials, here.denied_after_clear, here.refused = 0, False, None
+        self._load()
+        if self.worker is not None:
+            self.worker.budget.reset()
+        self.reconsider()
+        self.relight()
+
+    def cleared(self, address_id: str) -> None:
+        """A person cleared an anchor: if it is the one in use, bind it again."""
+        if self.binding.address_id == address_id:
+            self.here.answers += 1
+            self.reconsider()
+
+    # ------------------------------------------------------------------ status
+
+    def is_proven(self) -> bool:
+        """Tell whether the light may be on (S2), evaluated now."""
+        if self.network is None or self.decision is None or self.worker is None:
+            return False
+        ways = self.ways
+        return proven(
+            self.binding, self.network, self.voice, wanted=self.decision.wanted,
+            registration=self.worker.registration, by_signalling=ways.signalling, by_sip=ways.sip,
+        )  # fmt: skip
+
+    def scene(self) -> Scene:
+        """Return everything that the light depends on."""
+        decision = self.decision
+        lost = self._voice_lost_at
+        overdue = lost is not None and self.clock.monotonic() - lost >= VOICE_GRACE
+        return Scene(
+            network=self.network, voice=self.voice, voice_overdue=overdue, binding=self.binding, decision=decision,
+            proven=self.is_proven(), config_problems=self.config_problems,
+            present=decision.wanted.civic if decision else None,
+            likely=self.memory.last_confirmed or self.policy.configured,
+        )  # fmt: skip
+
+    def relight(self) -> None:
+        """Compute the light again and tell whoever looks at it."""
+        fresh = light(self.scene())
+        if fresh != self.light:
+            if fresh.kind is not self.light.kind:
+                self.light_since = self.clock.wall()
+            trace("status", kind=fresh.kind, cause=fresh.cause, sentence=fresh.sentence)
+            event_at = self.network.event_at if self.network is not None else None
+            self.exposure.moved(fresh.kind, fresh.cause, event_at)
+            self.light = fresh
+        self._version += 1
+        event, self._changed = self._changed, asyncio.Event()
+        event.set()
+
+    async def wait_change(self, version: int) -> int:
+        """Return the newest version as soon as it differs from the one given."""
+        while version == self._version:
+            await self._changed.wait()
+        return self._version
+
+
+def _essence(decision: Decision) -> tuple[object, ...]:
+    """Return what makes a decision worth a new record."""
+    wanted = decision.wanted
+    return (
+        wanted.generation, wanted.attempt, wanted.civic, wanted.address_id, decision.ask, decision.verdict.kind,
+        decision.verdict.place_id, decision.reasons,
+    )  # fmt: skip
