@@ -298,13 +298,17 @@ class Engine:
         here = self.here
         if not state.evidence_complete or state.interrupted or (state.sip is None and state.api is None):
             return
-        if here.judged is not None and (
-            here.verdict.kind is not VerdictKind.UNKNOWN or here.judged == state.observations
-        ):
+        if here.judged == state.observations:
             return
-        here.judged = state.observations
-        verdict = self._judge(state.observations, self.memory.places, self.memory.current_place_id, here.public_address)
         now = self.clock.wall()
+        known = here.judged is not None and here.verdict.kind is not VerdictKind.UNKNOWN
+        here.judged = state.observations
+        if known and here.verdict.place_id is not None:
+            # The same path, more to see: a second router of this place, which may carry the path one day.
+            self._see(here.verdict.place_id, state.observations, now)
+            self._load()
+            return
+        verdict = self._judge(state.observations, self.memory.places, self.memory.current_place_id, here.public_address)
         if here.made_here and here.verdict.place_id is not None:
             if verdict.kind is not VerdictKind.UNKNOWN:
                 self._see(here.verdict.place_id, state.observations, now)

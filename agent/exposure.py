@@ -7,7 +7,6 @@ from agent.log import trace
 from agent.model import StatusKind
 from agent.store import Store
 
-
 FRESH = 2.0
 """Seconds within which a kernel event is taken as what put the light out."""
 

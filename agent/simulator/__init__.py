@@ -1,0 +1,1 @@
+"""The DialStack platform on one machine: REST, signalling, and Kamailio as the registrar (platform.md)."""

@@ -1,0 +1,159 @@
+"""The composition root: builds everything, runs it in one task group, and shuts it down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import sqlite3
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agent.binding import BindingWorker
+from agent.clock import SystemClock
+from agent.config import load_lenient
+from agent.database import StoreTooNew
+from agent.desk import Desk
+from agent.dialstack.rest import RestClient
+from agent.dialstack.signalling import WebSocketSignalling
+from agent.dialstack.tokens import Tokens
+from agent.engine import Engine
+from agent.errors import AgentError
+from agent.log import setup, trace
+from agent.model import StatusKind
+from agent.network.place import judge
+from agent.network.watch import NetworkWatcher
+from agent.page.server import PageServer
+from agent.settings import Settings
+from agent.store import Store
+from agent.supervisor import supervise
+from agent.systemd import notify, watchdog_interval
+from agent.voice.client import VoiceClient
+
+
+class App:
+    """All parts of the agent process; the only one who knows everyone."""
+
+    def __init__(self, config: Path) -> None:
+        settings, problems = load_lenient(config)
+        self.settings = settings
+        self.clock = SystemClock()
+        self.rng = random.Random()  # noqa: S311 - jitter
+        self.store, more = _open_store(settings)
+        self.voice = VoiceClient(settings.sip.socket, self._voice_changed, self.rng)
+        self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
+        self.engine.config_problems = tuple(problems + more)
+        self.rest = RestClient(settings.platform, None)
+        tokens = Tokens(settings.token, self.clock, self.rest.post_for_token)
+        self.rest.tokens = tokens
+        self.worker = BindingWorker(
+            api=self.rest, signalling=WebSocketSignalling(settings.platform, self.rest.http), tokens=tokens,
+            use_path=self.rest.use_path, listener=self.engine, clock=self.clock, rng=self.rng, ways=self.engine.ways,
+        )  # fmt: skip
+        if not problems:
+            self.engine.worker = self.worker
+        self.desk = Desk(self.engine, self.rest)
+        self.page = PageServer(self.desk, settings.page, clock=self.clock)
+        self.watcher = NetworkWatcher(
+            settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
+            self.engine.network_changed, self.engine.gap,
+        )  # fmt: skip
+
+    def _voice_changed(self, state: object) -> None:
+        self.engine.voice_changed(state)  # type: ignore[arg-type]
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        for problem in self.engine.config_problems:
+            trace("config", problem=problem)
+        self.engine.relight()
+        await self._open_page()
+        workers = {
+            "network": self.watcher.run,
+            "voice": self.voice.run,
+            "binding": self.worker.run,
+            "status": self._report_status,
+            "choices": self._offer_choices,
+        }
+        tasks = [asyncio.create_task(self._supervised(name, work), name=name) for name, work in workers.items()]
+        notify(READY="1")
+        watchdog = asyncio.create_task(self._feed_watchdog(), name="watchdog")
+        await stop.wait()
+        notify(STOPPING="1")
+        await self._shut_down([*tasks, watchdog])
+
+    async def _supervised(self, name: str, work: object) -> None:
+        await supervise(name, work, clock=self.clock, rng=self.rng, on_gap=self.engine.gap)  # type: ignore[arg-type]
+
+    async def _open_page(self) -> None:
+        try:
+            await self.page.start()
+        except AgentError as error:
+            trace("page", problem=str(error))
+        else:
+            trace("page", port=self.page.port, socket=str(self.settings.page.socket))
+
+    async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Page first, so that nobody is told that something was saved; the database last."""
+        await self.page.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.rest.close()
+        self.store.close()
+        trace("stopped")
+
+    async def _report_status(self) -> None:
+        """Say the sentence of the page to the service manager."""
+        version = -1
+        said = ""
+        while True:
+            version = await self.engine.wait_change(version)
+            if self.engine.light.sentence != said:
+                said = self.engine.light.sentence
+                notify(STATUS=said)
+
+    async def _offer_choices(self) -> None:
+        """Read the saved addresses when somebody is asked, so that the question can offer them."""
+        version = -1
+        generation = -1
+        while True:
+            version = await self.engine.wait_change(version)
+            asking = self.desk.overview().ask.value != "nothing"
+            network = self.engine.network
+            if not asking or network is None or network.api is None or network.generation == generation:
+                continue
+            generation = network.generation
+            with contextlib.suppress(AgentError):
+                await self.desk.refresh()
+
+    async def _feed_watchdog(self) -> None:
+        interval = watchdog_interval()
+        while interval is not None:
+            notify(WATCHDOG="1")
+            await asyncio.sleep(interval)
+
+
+def _open_store(settings: Settings) -> tuple[Store, list[str]]:
+    """Return the store, or one in memory and why: places are then forgotten at the next start, which is said."""
+    path = settings.paths.state / "agent.db"
+    try:
+        return Store(path), []
+    except StoreTooNew as error:
+        why = f"{path}: {error}; install the newer version again, or move the file away"
+    except (sqlite3.Error, OSError) as error:
+        why = f"{path}: the database cannot be opened: {error}; confirmations would not survive a restart"
+    return Store(None), [why]
+
+
+def run(config: Path) -> int:
+    """Run the agent; return the exit status of the process."""
+    setup()
+    trace("start", config=str(config), kind=StatusKind.CONNECTING.value)
+    asyncio.run(App(config).run())
+    return 0

@@ -1,0 +1,125 @@
+"""Where is this device plugged in? Observations from a snapshot, and their comparison with known places; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agent.model import Observation, Path, Place, Strength, Verdict, VerdictKind
+from agent.network.snapshot import Snapshot
+
+SHARED_MACS = (
+    ("00:00:5e:00:01:", "00:00:5e:00:02:"),  # VRRP (RFC 9568 7.3) for IPv4 and IPv6, CARP
+    ("00:00:0c:07:ac:", "00:05:73:a0:0"),  # HSRP version 1, HSRP for IPv6
+    ("00:00:0c:9f:f",),  # HSRP version 2
+    ("00:07:b4:00:", "00:07:b4:01:", "00:07:b4:02:", "00:07:b4:03:"),  # GLBP
+)
+"""Hardware addresses that routers share by protocol: the same in thousands of offices."""
+_SHARED = tuple(prefix for prefixes in SHARED_MACS for prefix in prefixes)
+
+
+def is_shared_mac(mac: str) -> bool:
+    """Tell whether a hardware address belongs to a redundancy protocol and not to one router."""
+    return mac.lower().startswith(_SHARED)
+
+
+def observe(snapshot: Snapshot, path: Path | None, macs: Mapping[str, str]) -> tuple[Observation, ...]:
+    """Return what the links say about the place, in a fixed order.
+
+    `macs` holds the hardware address of each interface's gateway, as far as it is trusted (`evidence.py`). Tunnels,
+    containers, loopback and portable interfaces give nothing (failure 7).
+    """
+    seen: dict[tuple[str, str], Observation] = {}
+    paths = ([path] if path else []) + list(snapshot.uplinks)
+    for one in paths:
+        link = snapshot.link(one.interface)
+        if not link or not link.tells_place:
+            continue
+        on_path = path is not None and one.interface == path.interface
+        values: list[tuple[str, str | None, Strength]] = [("subnet", snapshot.subnet(one), Strength.WEAK)]
+        if link.vlan is not None:
+            values.append(("vlan", str(link.vlan), Strength.WEAK))
+        if mac := macs.get(one.interface):
+            shared = is_shared_mac(mac)
+            kind, strength = ("shared_gateway_mac", Strength.WEAK) if shared else ("gateway_mac", Strength.STRONG)
+            values.append((kind, mac, strength))
+        for kind, value, strength in values:
+            if value:
+                key = (one.interface, f"{kind}{one.family if kind == 'subnet' else ''}")
+                seen.setdefault(key, Observation(kind, value, one.interface, strength, on_path=on_path))
+    return tuple(sorted(seen.values()))
+
+
+# How a place is recognized
+#
+# 1. Only the interface that carries the path can say where the device *is*. A hot-spot or a second cable may travel
+#    along: what other interfaces say never decides, but it is kept in `against` where it disagrees.
+# 2. A place matches strongly if one of its strong observations (gateway_mac, bssid) has the kind and value of a strong
+#    observation made on the path. The interface's name is not compared: a phone with two sockets is still there.
+# 3. A place matches weakly if the path has *no* strong evidence and the shared gateway address, the subnet and the
+#    public address all agree. Two of the three are not enough: 192.168.1.0/24 behind a VRRP router is everywhere.
+# 4. The current place matches: SAME. Else other places match: KNOWN, the most recently seen one of the strong ones,
+#    or of the weak ones. None matches: NEW with strong evidence, UNKNOWN without.
+
+
+def judge(
+    observations: Iterable[Observation],
+    places: Iterable[Place],
+    current_place_id: int | None,
+    public_address: str | None,
+) -> Verdict:
+    """Compare what is seen with what is known; `public_address` is what the registrar sees us come from, if fresh."""
+    observations, places = tuple(observations), tuple(places)
+    here = [one for one in observations if one.on_path]
+    strong = [one for one in here if one.strength is Strength.STRONG]
+    if strong:
+        carried = {place.id: _common(strong, place) for place in places}
+    else:
+        carried = {place.id: _weak_match(here, place, public_address) for place in places}
+    matching = sorted(
+        (place for place in places if carried[place.id]),
+        key=lambda place: (place.id == current_place_id, place.last_seen, place.id),
+    )
+    if not matching:
+        against = _against(observations, places, None)
+        if strong:
+            return Verdict(VerdictKind.NEW, None, tuple(strong), against)
+        return Verdict(VerdictKind.UNKNOWN, None, (), against)
+    winner = matching[-1]
+    kind = VerdictKind.SAME if winner.id == current_place_id else VerdictKind.KNOWN
+    return Verdict(kind, winner.id, tuple(carried[winner.id]), _against(observations, places, winner))
+
+
+def _common(seen: Iterable[Observation], place: Place) -> list[Observation]:
+    known = {(one.kind, one.value) for one in place.observations if one.strength is Strength.STRONG and one.on_path}
+    return [one for one in seen if (one.kind, one.value) in known]
+
+
+def _weak_match(here: Iterable[Observation], place: Place, public_address: str | None) -> list[Observation]:
+    """Rule 3: all three or nothing."""
+    known = {(one.kind, one.value) for one in place.observations}
+    agreeing = [one for one in here if (one.kind, one.value) in known]
+    kinds = {one.kind for one in agreeing}
+    same_public = public_address is not None and public_address == place.public_address
+    return agreeing if same_public and {"shared_gateway_mac", "subnet"} <= kinds else []
+
+
+def _against(
+    observations: Iterable[Observation], places: Iterable[Place], winner: Place | None
+) -> tuple[Observation, ...]:
+    """Return the strong observations that speak for another place than the one that was found."""
+    elsewhere = {
+        (known.kind, known.value)
+        for place in places
+        if winner is None or place.id != winner.id
+        for known in place.observations
+        if known.strength is Strength.STRONG
+    }
+    return tuple(
+        one
+        for one in observations
+        if one.strength is Strength.STRONG and (one.kind, one.value) in elsewhere and not _is_of(one, winner)
+    )
+
+
+def _is_of(seen: Observation, place: Place | None) -> bool:
+    return place is not None and (seen.kind, seen.value) in {(one.kind, one.value) for one in place.observations}

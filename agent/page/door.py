@@ -1,0 +1,62 @@
+"""The door in front of aiohttp: how many connections there may be and how long one may stay silent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiohttp import web
+
+MAX_CONNECTIONS = 64
+"""For each of TCP and the Unix socket: a browser uses six, a full table of streams sixteen."""
+FIRST_REQUEST = 10.0
+"""Seconds in which a new connection must have sent its first request head; aiohttp itself waits for ever."""
+
+FRESH = 0.1
+"""Seconds in which an accepted connection counts although asyncio has not handed it over yet."""
+
+log = logging.getLogger(__name__)
+
+
+class _Full(asyncio.Protocol):
+    """Turns a connection away."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            transport.write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\r\n")
+        transport.close()
+
+
+class Door:
+    """Protocol factory for one listening socket."""
+
+    def __init__(self, server: web.Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._silent: set[asyncio.BaseProtocol] = set()
+        self._inside: dict[web.RequestHandler, float] = {}
+
+    def __call__(self) -> asyncio.Protocol:
+        """Return the protocol for a new connection."""
+        now = self._loop.time()
+        self._inside = {
+            one: since for one, since in self._inside.items() if one.transport is not None or now - since < FRESH
+        }
+        if len(self._inside) >= MAX_CONNECTIONS:
+            log.warning("more than %d connections to the page: one was turned away", MAX_CONNECTIONS)
+            return _Full()
+        handler = self._server()
+        self._inside[handler] = now
+        self._silent.add(handler)
+        self._loop.call_later(FIRST_REQUEST, self._still_silent, handler)
+        return handler
+
+    def heard(self, handler: asyncio.BaseProtocol) -> None:
+        """Note that a connection sent a request."""
+        self._silent.discard(handler)
+
+    def _still_silent(self, handler: web.RequestHandler) -> None:
+        if handler in self._silent:
+            self._silent.discard(handler)
+            if handler.transport is not None:
+                handler.transport.abort()

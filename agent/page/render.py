@@ -1,0 +1,86 @@
+"""Jinja2 for the pages: autoescape always on, undefined names are errors, static files with their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+
+import jinja2
+import msgspec
+
+from agent.clock import Clock
+from agent.control import Overview, SavedAddress
+from agent.model import Ask, StatusKind
+from agent.page import words
+
+FOLDER = Path(__file__).parent
+STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file of the page, small enough to be kept."""
+
+    body: bytes
+    content_type: str
+    version: str
+    """Changes with the content, so that it may be cached for ever."""
+
+
+def static_files() -> dict[str, StaticFile]:
+    """Return the files under `static/` by name."""
+    found = {}
+    for path in sorted((FOLDER / "static").iterdir()):
+        if path.suffix in STATIC_TYPES:
+            body = path.read_bytes()
+            found[path.name] = StaticFile(body, STATIC_TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:12])
+    return found
+
+
+def lost_key(choice: SavedAddress) -> str:
+    """Return a name for an address that the platform lost and that has no id therefore."""
+    return hashlib.sha256(msgspec.json.encode(choice.civic)).hexdigest()[:32]
+
+
+class Renderer:
+    """Turns the newest truth into HTML."""
+
+    def __init__(self, clock: Clock, zone: tzinfo | None = None) -> None:
+        self.static = static_files()
+        self._clock = clock
+        self._zone = zone
+        self._jinja = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._jinja.filters.update(
+            at=lambda at: words.clock_time(at, self._clock.wall(), self._zone),
+            iso=lambda at: words.iso_time(at, self._zone),
+            duration=words.duration,
+            street_line=words.street_line,
+            city_line=words.city_line,
+            verdict=words.verdict,
+            reason=words.reason,
+            lost_key=lost_key,
+        )
+        self._jinja.globals.update(
+            Ask=Ask,
+            StatusKind=StatusKind,
+            LIGHTS=words.LIGHTS,
+            STEP_WORDS=words.STEP_WORDS,
+            static={name: f"/static/{name}?v={file.version}" for name, file in self.static.items()},
+        )
+
+    def page(self, name: str, overview: Overview | None, csrf: str, **context: object) -> str:
+        """Return a whole page."""
+        return self._jinja.get_template(name).render(overview=overview, csrf=csrf, **context)
+
+    def parts(self, overview: Overview, csrf: str) -> str:
+        """Return the parts that change while a page is open; each carries `data-part`."""
+        return self._jinja.get_template("_live.html").render(overview=overview, csrf=csrf)

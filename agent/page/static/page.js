@@ -1,0 +1,95 @@
+// Keeps the page live: swaps the parts that changed, never under a finger, and says when the phone is lost.
+
+const LOST_AFTER = 12500; // ms without a sign of life: two and a half beats
+const SETTLE = 600; // ms in which a question that just changed takes no answer: no tap meant for the old one
+const AGAIN = 3000; // ms before a stream that the server refused is tried again
+
+const lost = document.getElementById("lost");
+const news = document.getElementById("news");
+let stream = null;
+let alarm = 0;
+let pressed = false;
+let waiting = null;
+
+function setLost(isLost) {
+  if (lost.hidden === !isLost) return;
+  document.body.classList.toggle("stale", isLost);
+  lost.hidden = !isLost;
+  lost.textContent = isLost ? "The connection to the phone is lost. What you see may be old. Trying again…" : "";
+}
+
+function alive() {
+  setLost(false);
+  clearTimeout(alarm);
+  alarm = setTimeout(() => { setLost(true); connect(); }, LOST_AFTER);
+}
+
+function isTyping() {
+  const active = document.activeElement;
+  return Boolean(active && active.matches("main input, main select, main textarea"));
+}
+
+function swap(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  for (const part of fresh.querySelectorAll("[data-part]")) {
+    const old = document.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (!old || old.outerHTML === part.outerHTML) continue;
+    const key = old.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+    const saidBefore = old.dataset.news;
+    old.replaceWith(part);
+    if (key) document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+    if (part.dataset.part === "question") settle(part);
+    if (part.dataset.part === "status") {
+      document.title = `${part.dataset.title} – ${document.title.split(" – ").slice(1).join(" – ")}`;
+      if (saidBefore !== part.dataset.news) news.textContent = part.dataset.news;
+    }
+  }
+}
+
+function settle(part) {
+  const until = performance.now() + SETTLE;
+  part.classList.add("settling");
+  part.addEventListener("click", (event) => { if (performance.now() < until) event.preventDefault(); }, true);
+  setTimeout(() => part.classList.remove("settling"), SETTLE);
+}
+
+function take(html) {
+  alive();
+  if (pressed || isTyping()) waiting = html;
+  else { waiting = null; swap(html); }
+}
+
+function catchUp() {
+  if (waiting !== null && !pressed && !isTyping()) take(waiting);
+}
+
+function connect() {
+  stream?.close();
+  stream = new EventSource("/events");
+  stream.addEventListener("parts", (event) => take(event.data));
+  stream.addEventListener("beat", alive);
+  stream.addEventListener("error", () => {
+    setLost(true);
+    if (stream.readyState === EventSource.CLOSED) { clearTimeout(alarm); alarm = setTimeout(connect, AGAIN); }
+  });
+}
+
+// the tap ends after `click` was delivered
+addEventListener("pointerdown", () => { pressed = true; });
+for (const name of ["pointerup", "pointercancel"]) {
+  addEventListener(name, () => setTimeout(() => { pressed = false; catchUp(); }, 50));
+}
+addEventListener("focusout", () => setTimeout(catchUp, 0));
+addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button || event.defaultPrevented) return;
+  if (event.target.dataset.sent) { event.preventDefault(); return; } // two taps are one answer
+  event.target.dataset.sent = "yes";
+  if (button.dataset.working) button.textContent = button.dataset.working;
+  button.setAttribute("aria-busy", "true");
+});
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+// a page that is being left shows no alarm
+addEventListener("pagehide", () => { clearTimeout(alarm); stream?.close(); });
+
+if (document.querySelector("[data-part]")) connect();

@@ -1,0 +1,135 @@
+"""The pages: Home with its one question, and the answer to it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from aiohttp import web
+
+from agent.control import Control, Overview, SavedAddress
+from agent.errors import AgentError
+from agent.model import Ask
+from agent.page import forms, guard
+from agent.page.live import Streams
+from agent.page.problems import PageError, headers_of, status_of
+from agent.page.render import Renderer, lost_key
+from agent.page.words import street_line
+
+MAX_FLASHES = 64
+"""Browsers that may wait for their "Saved" at the same time."""
+MAX_ID = 255
+"""Characters of a platform id (platform.md 1.3)."""
+
+
+class Flashes:
+    """One sentence for the next page of one browser: shown once, never taken from a link."""
+
+    def __init__(self) -> None:
+        self._sentences: OrderedDict[str, str] = OrderedDict()
+
+    def put(self, csrf: str, sentence: str) -> None:
+        """Keep a sentence for the browser with that token."""
+        self._sentences[csrf] = sentence
+        self._sentences.move_to_end(csrf)
+        while len(self._sentences) > MAX_FLASHES:
+            self._sentences.popitem(last=False)
+
+    def take(self, csrf: str) -> str:
+        """Return and forget the sentence, empty when there is none."""
+        return self._sentences.pop(csrf, "")
+
+
+def given_id(fields: dict[str, str]) -> str:
+    """Return the address id of a form or link; raises PageError 400 without a usable one."""
+    value = fields.get("address_id", "")
+    if not value or len(value) > MAX_ID or not value.isprintable():
+        raise PageError(400, "No address was named.", todo="Go back and choose one.", code="malformed")
+    return value
+
+
+class HomeViews:
+    """Home, the events that keep it live, the confirmation and the address form."""
+
+    def __init__(self, control: Control, renderer: Renderer, streams: Streams, flashes: Flashes) -> None:
+        self._control = control
+        self._renderer = renderer
+        self._streams = streams
+        self._flashes = flashes
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what this class answers."""
+        return [
+            web.get("/", self.home),
+            web.get("/events", self.events),
+            web.post("/confirm", self.confirm),
+            web.get("/addresses/new", self.new),
+            web.post("/addresses/new", self.create),
+        ]
+
+    async def home(self, request: web.Request) -> web.StreamResponse:
+        """Show one sentence, one color and at most one question."""
+        csrf = guard.csrf_token(request)
+        flash = self._flashes.take(csrf)
+        return html(self._renderer.page("home.html", self._control.overview(), csrf, flash=flash))
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Stream the parts of the pages that change."""
+        csrf = guard.csrf_token(request)
+        return await self._streams.serve(request, "parts", lambda now: self._renderer.parts(now, csrf).encode())
+
+    async def confirm(self, request: web.Request) -> web.StreamResponse:
+        """Take the answer; "Saved" is shown only after it is on disk (S5)."""
+        fields = await guard.read_form(request)
+        address_id, civic = fields.get("address_id"), None
+        if address_id:
+            address_id = given_id(fields)
+        else:
+            address_id, civic = None, (await self._lost(fields.get("lost", ""))).civic
+        after = await self._control.confirm(address_id=address_id, civic=civic, who=guard.who(request))
+        self._saved(request, after)
+        raise web.HTTPSeeOther("/")
+
+    async def new(self, request: web.Request) -> web.StreamResponse:
+        """Show the address form, filled in when the platform refused what it holds."""
+        overview = self._control.overview()
+        known = None
+        if overview.ask is Ask.FIX_ADDRESS:
+            known = overview.address or next((choice.civic for choice in overview.choices), None)
+        return self._form(request, overview, forms.blank(known), 200)
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """Register the address and confirm in one go that the phone is there."""
+        fields = await guard.read_form(request)
+        civic, form = forms.read(fields)
+        if civic is None:
+            return self._form(request, self._control.overview(), form, 422)
+        try:
+            after = await self._control.confirm(address_id=None, civic=civic, who=guard.who(request))
+        except AgentError as error:
+            shown = self._form(request, self._control.overview(), forms.refused(form, error), status_of(error))
+            shown.headers.update(headers_of(error))
+            return shown
+        self._saved(request, after)
+        raise web.HTTPSeeOther("/")
+
+    def _form(self, request: web.Request, overview: Overview, form: forms.AddressForm, status: int) -> web.Response:
+        csrf = guard.csrf_token(request)
+        return html(self._renderer.page("address_form.html", overview, csrf, form=form), status)
+
+    def _saved(self, request: web.Request, after: Overview) -> None:
+        where = f" This phone is at {street_line(after.address)}." if after.address else ""
+        self._flashes.put(guard.csrf_token(request), f"Saved.{where}")
+
+    async def _lost(self, key: str) -> SavedAddress:
+        candidates = self._control.overview().choices
+        if not any(choice.id is None and lost_key(choice) == key for choice in candidates):
+            candidates = await self._control.addresses()
+        for choice in candidates:
+            if choice.id is None and lost_key(choice) == key:
+                return choice
+        raise PageError(404, "That address is no longer known.", todo="Choose another one.", code="address_gone")
+
+
+def html(text: str, status: int = 200) -> web.Response:
+    """Return a page."""
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")

@@ -1,0 +1,116 @@
+"""The quieter pages: saved addresses, history, and the page that says what went wrong."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+
+from agent.control import Control, Overview, SavedAddress
+from agent.errors import AgentError
+from agent.page import guard
+from agent.page.problems import PageError, headers_of, status_of
+from agent.page.render import Renderer
+from agent.page.views import Flashes, given_id, html
+from agent.page.words import street_line
+
+HISTORY = 50
+"""Decisions on the history page."""
+ACTIONS = {
+    "forget": "Forgotten: {address}.",
+    "clear": "Cleared: {address} now takes the network that presents it next.",
+}
+"""What may be done to a saved address -> what is said afterwards."""
+
+log = logging.getLogger(__name__)
+
+
+class MoreViews:
+    """Addresses and history."""
+
+    def __init__(self, control: Control, renderer: Renderer, flashes: Flashes) -> None:
+        self._control = control
+        self._renderer = renderer
+        self._flashes = flashes
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what this class answers."""
+        return [
+            web.get("/addresses", self.addresses),
+            web.get("/addresses/{action:forget|clear}", self.ask),
+            web.post("/addresses/{action:forget|clear}", self.act),
+            web.get("/history", self.history),
+            web.get("/static/{name}", self.static),
+        ]
+
+    async def addresses(self, request: web.Request) -> web.StreamResponse:
+        """Show the saved addresses; without the platform those that are known here."""
+        overview, problem = self._control.overview(), None
+        try:
+            saved = await self._control.addresses()
+        except AgentError as error:
+            saved, problem = overview.choices, error
+        csrf = guard.csrf_token(request)
+        flash = self._flashes.take(csrf)
+        page = self._renderer.page("addresses.html", overview, csrf, saved=saved, problem=problem, flash=flash)
+        return html(page)
+
+    async def ask(self, request: web.Request) -> web.StreamResponse:
+        """Ask before an address is forgotten or cleared, without JavaScript too."""
+        chosen = await self._find(given_id(dict(request.query)))
+        action = request.match_info["action"]
+        csrf = guard.csrf_token(request)
+        return html(self._renderer.page("sure.html", self._control.overview(), csrf, action=action, chosen=chosen))
+
+    async def act(self, request: web.Request) -> web.StreamResponse:
+        """Forget or clear."""
+        fields = await guard.read_form(request)
+        action, address_id = request.match_info["action"], given_id(fields)
+        chosen = await self._find(address_id)
+        if action == "forget":
+            await self._control.forget_address(address_id)
+        else:
+            await self._control.clear_address(address_id)
+        sentence = ACTIONS[action].format(address=street_line(chosen.civic))
+        self._flashes.put(guard.csrf_token(request), sentence)
+        raise web.HTTPSeeOther("/addresses")
+
+    async def history(self, request: web.Request) -> web.StreamResponse:
+        """Show the last decisions in words, and the known places."""
+        page = self._renderer.page(
+            "history.html",
+            self._control.overview(),
+            guard.csrf_token(request),
+            decisions=self._control.decisions(HISTORY),
+            places=self._control.places(),
+        )
+        return html(page)
+
+    async def static(self, request: web.Request) -> web.StreamResponse:
+        """Return a file of the page."""
+        file = self._renderer.static.get(request.match_info["name"])
+        if file is None:
+            raise web.HTTPNotFound
+        fits = request.query.get("v") == file.version
+        cached = {"Cache-Control": "public, max-age=31536000, immutable"} if fits else {}
+        return web.Response(body=file.body, content_type=file.content_type, charset="utf-8", headers=cached)
+
+    async def _find(self, address_id: str) -> SavedAddress:
+        for saved in await self._control.addresses():
+            if saved.id == address_id:
+                return saved
+        raise PageError(404, "That address is no longer saved.", todo="Go back to the addresses.", code="address_gone")
+
+
+def problem_page(control: Control, renderer: Renderer, request: web.Request, error: AgentError) -> web.Response:
+    """Return the page for an error; works although the daemon itself cannot say how it is."""
+    overview: Overview | None = None
+    if status_of(error) != web.HTTPInternalServerError.status_code:
+        try:
+            overview = control.overview()
+        except AgentError:
+            log.exception("no overview for the error page")
+    page = renderer.page("problem.html", overview, guard.csrf_token(request), error=error)
+    response = html(page, status_of(error))
+    response.headers.update(headers_of(error))
+    return response

@@ -1,0 +1,75 @@
+"""The command `dialstack-voice`: the smallest program that can place a 911 call."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path as FilePath
+
+from agent.settings import SipSettings
+from agent.voice.log import log
+
+CONFIG = FilePath("/etc/dialstack-agent/agent.toml")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; start with any configuration, as a half valid one must still dial 911 (S1)."""
+    parser = argparse.ArgumentParser(prog="dialstack-voice", description="The SIP line of a DialStack phone.")
+    parser.add_argument("--config", type=FilePath, default=CONFIG, metavar="FILE")
+    parser.add_argument("--socket", type=FilePath, metavar="FILE", help="instead of the configured one")
+    options = parser.parse_args(arguments)
+    settings, password, problems = read(options.config)
+    if options.socket is not None:
+        settings = replace(settings, socket=options.socket)
+    for problem in problems:
+        log("configuration", "error", problem=problem)
+    # libc reads it at the first lookup: a dead name server stalls PJSIP for 1 s instead of 10.
+    os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:1")
+    # asyncio does without it, TLS is PJSIP's: 4 MiB less.
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
+    import asyncio
+
+    asyncio.run(_serve(settings, password, problems))
+    return 0
+
+
+def read(config: FilePath) -> tuple[SipSettings, str, list[str]]:
+    """Return settings, password and what is wrong with them, in sentences; never raises."""
+    try:
+        from agent.config import load_sip, read_secret
+
+        settings, problems = load_sip(config)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the phone must start
+        return SipSettings(), "", [f"The configuration {config} cannot be read: {error}"]
+    if not settings.registrar:
+        problems = [*problems, "No registrar is configured."]
+    if not settings.username:
+        return settings, "", [*problems, "No SIP account is configured."]
+    try:
+        return settings, read_secret(settings.password_file, "sip-password"), problems
+    except Exception as error:  # noqa: BLE001 - as above
+        return settings, "", [*problems, str(error)]
+
+
+async def _serve(settings: SipSettings, password: str, problems: list[str]) -> None:
+    import asyncio
+    import random
+
+    from agent.voice.service import Service
+
+    service = Service(settings, password, problems, random.SystemRandom())
+    task = asyncio.create_task(service.run(), name="service")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log("stopped")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,180 @@
+"""The other side of the socket: the agent's instructions and what it hears, and a call for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from agent.backoff import Backoff, Schedule
+from agent.model import Registration, RegistrationKind, VoiceInstruction, VoiceState
+from agent.voice.protocol import HEARTBEAT, LINE_LIMIT, VERSION, Message, decode, encode
+
+RECONNECT: Final = Schedule((0.05, 0.1, 0.2, 0.5, 1.0, 2.0))
+"""Seconds between attempts to reach the voice process: a respawn takes 0.1 s, its death is another's to cure."""
+PROMPT: Final = 3.0
+"""Seconds for the voice process to take a call before `place_call` says that it does not answer."""
+_REGISTRATION_FIELDS: Final = {item.name for item in fields(Registration)}
+
+
+class VoiceClient:
+    """Keeps `dialstack-voice` instructed; `on_change` hears the newest VoiceState at every change.
+
+    Instructions are level-triggered: the newest one is sent at once when connected, and again after every
+    reconnect. Nothing here raises because the voice process is away; `VoiceState.connected` says so.
+    """
+
+    def __init__(self, socket: FilePath, on_change: Callable[[VoiceState], None], rng: random.Random) -> None:
+        self.state = VoiceState(connected=False)
+        self._socket = socket
+        self._on_change = on_change
+        self._backoff = Backoff(RECONNECT, rng)
+        self._writer: asyncio.StreamWriter | None = None
+        self._instruction: VoiceInstruction | None = None
+        self._silence: Message | None = None
+        self._problems: dict[str, str] = {}
+        self._calls: set[int] = set()
+
+    def instruct(self, instruction: VoiceInstruction) -> None:
+        """Make this the newest instruction."""
+        self._instruction, self._silence = instruction, None
+        self._send(_path(instruction))
+
+    def offline(self, generation: int) -> None:
+        """Say that there is no usable path."""
+        self._silence = {"type": "offline", "generation": generation}
+        self._send(self._silence)
+
+    def interrupted(self, generation: int) -> None:
+        """Say that sight of the network is lost for a moment."""
+        self._silence = {"type": "interrupted", "generation": generation}
+        self._send(self._silence)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await self._connection()
+            if self.state.connected:
+                self._change(replace(self.state, connected=False))
+            await asyncio.sleep(self._backoff.next(schedule=RECONNECT))
+
+    async def _connection(self) -> None:
+        reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=LINE_LIMIT)
+        self._writer = writer
+        beat = asyncio.create_task(self._heartbeat(), name="voice heartbeat")
+        try:
+            self._problems.clear()
+            self._calls.clear()
+            self._send({"type": "hello", "version": VERSION, "role": "agent"})
+            if self._instruction is not None:
+                self._send(_path(self._instruction))
+            if self._silence is not None:
+                self._send(self._silence)
+            while line := await reader.readline():
+                with contextlib.suppress(ValueError):
+                    self._hear(decode(line))
+        finally:
+            beat.cancel()
+            self._writer = None
+            writer.close()
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            self._send({"type": "heartbeat"})
+
+    def _send(self, message: Message) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(encode(message))
+
+    def _hear(self, message: Message) -> None:
+        match message["type"]:
+            case "welcome":
+                self._backoff.reset(RECONNECT)
+                self._change(replace(self.state, connected=True, calls=0, problem=None))
+            case "registration":
+                self._change(replace(self.state, registration=registration(message)))
+            case "interlock":
+                self._change(replace(self.state, interlock=message.get("active") is True))
+            case "call":
+                number = int(message.get("call", 0))
+                (self._calls.discard if message.get("state") == "ended" else self._calls.add)(number)
+                self._change(replace(self.state, calls=len(self._calls)))
+            case "problem":
+                self._problem(str(message.get("code")), message.get("sentence"))
+
+    def _problem(self, code: str, sentence: Any) -> None:
+        if isinstance(sentence, str):
+            self._problems[code] = sentence
+        else:
+            self._problems.pop(code, None)
+        self._change(replace(self.state, problem=" ".join(self._problems.values()) or None))
+
+    def _change(self, state: VoiceState) -> None:
+        if state != self.state:
+            self.state = state
+            self._on_change(state)
+
+
+async def place_call(
+    socket: FilePath, to: str, on_event: Callable[[Message], None], *, record: str | None = None
+) -> Message:
+    """Call through `dialstack-voice`, agent or no agent; return the last `call` line, of state `ended`.
+
+    `on_event` hears every `call` line of this call. Cancelling hangs up. Raises OSError when the process cannot
+    be reached or goes away, TimeoutError when it does not answer, ValueError with its sentence when it refuses.
+    """
+    reader, writer = await asyncio.open_unix_connection(str(socket), limit=LINE_LIMIT)
+    request = f"call-{id(writer)}"
+    number: int | None = None
+    try:
+        writer.write(encode({"type": "hello", "version": VERSION, "role": "app"}))
+        recorded = {"record": record} if record else {}
+        writer.write(encode({"type": "call", "to": to, "req_id": request, **recorded}))
+        while True:
+            async with asyncio.timeout(PROMPT if number is None else None):
+                line = await reader.readline()
+            if not line:
+                raise ConnectionResetError("The voice process went away during the call.")
+            message = decode(line)
+            if message.get("req_id") != request:
+                continue
+            if message["type"] == "error":
+                raise ValueError(str(message.get("sentence")))
+            number = message.get("call")
+            on_event(message)
+            if message.get("state") == "ended":
+                number = None
+                return message
+    finally:
+        if number is not None and not writer.is_closing():
+            writer.write(encode({"type": "hangup", "call": number}))
+            with contextlib.suppress(OSError):
+                await writer.drain()
+        writer.close()
+
+
+def registration(message: Message) -> Registration:
+    """Read a `registration` line; raise ValueError when it is none."""
+    known = {name: value for name, value in message.items() if name in _REGISTRATION_FIELDS}
+    try:
+        return Registration(**(known | {"kind": RegistrationKind(known["kind"])}))
+    except (KeyError, TypeError):
+        raise ValueError("This is no registration.") from None
+
+
+def _path(instruction: VoiceInstruction) -> Message:
+    return {
+        "type": "path",
+        "generation": instruction.generation,
+        "attempt": instruction.attempt,
+        "interface": instruction.interface,
+        "source": instruction.source,
+        "destination": instruction.destination,
+        "present_id": instruction.present_id,
+    }

@@ -1,0 +1,185 @@
+"""What the socket's clients ask for and hear: the verbs of PROTOCOL.md, and who the agent is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from agent.model import Registration
+from agent.voice import protocol
+from agent.voice.call_values import Call, Interlock
+from agent.voice.log import log
+from agent.voice.protocol import Message
+from agent.voice.server import Client, Server
+
+if TYPE_CHECKING:
+    from agent.voice.service import Service
+
+TEST_HOOKS: Final = "DIALSTACK_VOICE_TEST_HOOKS"
+"""Environment: set to 1, `test_hang` blocks the main thread so that the watchdog can be tested."""
+HANG_LIMIT: Final = 60
+
+
+class Desk:
+    """The front desk of the process: one agent at most, any number of apps."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._server = Server(service.settings.socket, self._on_message, self._on_gone)
+        self._agent: Client | None = None
+        self._agent_timer: asyncio.TimerHandle | None = None
+        self._started_at = time.monotonic()
+        self._verbs: dict[str, Callable[[Client, Message], None]] = {
+            "hello": self._hello,
+            "path": self._path,
+            "offline": self._offline,
+            "interrupted": self._interrupted,
+            "heartbeat": self._heartbeat,
+            "call": self._call,
+            "answer": self._answer,
+            "hangup": self._hangup,
+            "status": self._status,
+        }
+        if os.environ.get(TEST_HOOKS) == "1":
+            self._verbs["test_hang"] = self._hang
+
+    async def start(self) -> None:
+        """Open the socket; a socket that cannot be opened is said and survived: the line comes first."""
+        try:
+            await self._server.start()
+        except OSError as error:
+            log("socket", "error", path=self._service.settings.socket, reason=error)
+
+    async def stop(self) -> None:
+        """Close the socket."""
+        if self._agent_timer is not None:
+            self._agent_timer.cancel()
+        await self._server.stop()
+
+    # ------------------------------------------------------------------ what clients hear
+
+    def registration(self, registration: Registration) -> None:
+        """Tell everybody."""
+        self._server.broadcast(protocol.registration_message(registration))
+
+    def call(self, call: Call) -> None:
+        """Tell everybody."""
+        log(
+            "call", call=call.number, to=call.to, state=call.state, code=call.code, reason=call.reason or None,
+            emergency=call.emergency,
+        )  # fmt: skip
+        self._server.broadcast(protocol.call_message(call))
+
+    def interlock(self, interlock: Interlock) -> None:
+        """Tell everybody."""
+        self._server.broadcast(protocol.interlock_message(interlock))
+
+    def problem(self, code: str, sentence: str | None) -> None:
+        """Tell everybody."""
+        self._server.broadcast({"type": "problem", "code": code, "sentence": sentence})
+
+    # ------------------------------------------------------------------ what clients ask for
+
+    def _on_message(self, client: Client, message: Message) -> None:
+        verb = self._verbs.get(message["type"])
+        if verb is None:
+            return
+        if not client.role and message["type"] != "hello":
+            raise ValueError("The first line must be `hello`.")
+        if client is self._agent:
+            self._agent_lives()
+        verb(client, message)
+
+    def _on_gone(self, client: Client) -> None:
+        if client is self._agent:
+            self._agent = None
+            self._agent_died("closed the connection")
+
+    def _hello(self, client: Client, message: Message) -> None:
+        if protocol.number(message, "version") != protocol.VERSION:
+            raise ValueError(f"This process speaks version {protocol.VERSION}.")
+        if message.get("role") not in {"agent", "app"}:
+            raise ValueError('`role` must be "agent" or "app".')
+        client.role = message["role"]
+        client.send(
+            {
+                "type": "welcome",
+                "version": protocol.VERSION,
+                "pid": os.getpid(),
+                "stack": self._service.line.stack.version(),
+                "started_at": self._started_at,
+            }
+        )
+        self._status(client, {})
+        for code, sentence in self._service.problems.open.items():
+            client.send({"type": "problem", "code": code, "sentence": sentence})
+        if client.role == "agent":
+            previous, self._agent = self._agent, client
+            if previous is not None and previous is not client:
+                previous.close()
+            self._agent_lives()
+
+    def _path(self, client: Client, message: Message) -> None:
+        self._only_agent(client)
+        self._service.instruct(protocol.instruction(message))
+
+    def _offline(self, client: Client, message: Message) -> None:
+        self._only_agent(client)
+        generation = protocol.number(message, "generation")
+        self._service.execute(self._service.machine.offline(generation, time.monotonic()))
+
+    def _interrupted(self, client: Client, message: Message) -> None:
+        self._only_agent(client)
+        protocol.number(message, "generation")
+        self._service.execute(self._service.machine.interrupted())
+
+    def _heartbeat(self, client: Client, message: Message) -> None:
+        """Nothing to do: any line of the agent is a sign of life."""
+
+    def _call(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        record = protocol.text(message, "record") if message.get("record") is not None else None
+        to = protocol.text(message, "to")
+        self._service.calls.place(to, time.monotonic(), message.get("req_id"), record)
+        self._service.arm()
+
+    def _answer(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        self._service.calls.answer(protocol.number(message, "call"))
+
+    def _hangup(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        number = protocol.number(message, "call") if message.get("call") is not None else None
+        self._service.calls.hangup(number, time.monotonic())
+        self._service.pump.hurry()
+
+    def _status(self, client: Client, message: Message) -> None:
+        request = {"req_id": message["req_id"]} if message.get("req_id") is not None else {}
+        client.send(protocol.registration_message(self._service.last) | request)
+        client.send(protocol.interlock_message(self._service.calls.interlock) | request)
+        for call in self._service.calls.up:
+            client.send(protocol.call_message(call) | request)
+
+    def _hang(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        time.sleep(min(protocol.number(message, "seconds"), HANG_LIMIT))
+
+    # ------------------------------------------------------------------ the agent's life
+
+    def _only_agent(self, client: Client) -> None:
+        if client is not self._agent:
+            raise ValueError("Only the agent may say this.")
+
+    def _agent_lives(self) -> None:
+        if self._agent_timer is not None:
+            self._agent_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._agent_timer = loop.call_later(protocol.AGENT_TIMEOUT, self._agent_died, "is silent")
+        self._service.execute(self._service.machine.agent_alive())
+
+    def _agent_died(self, why: str) -> None:
+        if self._agent_timer is not None:
+            self._agent_timer.cancel()
+            self._agent_timer = None
+        log("agent_dead", "warning", reason=why)
+        self._service.execute(self._service.machine.agent_dead(time.monotonic()))
+        self._service.look()

@@ -1,0 +1,117 @@
+"""Lines of the socket as values and back (PROTOCOL.md); refuses in a sentence."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import asdict
+from typing import Any, Final
+
+from agent.model import Registration, VoiceInstruction
+from agent.voice.call_values import Call, Interlock
+
+VERSION: Final = 1
+LINE_LIMIT: Final = 65536
+"""Bytes of one line."""
+ID_LIMIT: Final = 256
+"""Characters of a presented id."""
+HEARTBEAT: Final = 5.0
+"""Seconds between heartbeats of the agent."""
+AGENT_TIMEOUT: Final = 15.0
+"""Seconds after which a silent agent counts as dead."""
+
+Message = dict[str, Any]
+
+
+def decode(line: bytes) -> Message:
+    """Return the object of a line; raise ValueError with a sentence."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("This line is not JSON.") from None
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise ValueError("A line must be an object with a `type`.")  # noqa: TRY004 - it is the line that is wrong
+    return message
+
+
+def encode(message: Message) -> bytes:
+    """Return the line of an object."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def instruction(message: Message) -> VoiceInstruction:
+    """Read a `path`; raise ValueError with a sentence."""
+    present_id = message.get("present_id")
+    if present_id is not None and not _plain(present_id):
+        raise ValueError("`present_id` must be plain text of at most 256 characters, or null.")
+    interface = message.get("interface", "")
+    if not isinstance(interface, str):
+        raise ValueError("`interface` must be a string.")  # noqa: TRY004 - as above
+    return VoiceInstruction(
+        generation=number(message, "generation"),
+        attempt=number(message, "attempt"),
+        interface=interface,
+        source=_address(message, "source"),
+        destination=_address(message, "destination"),
+        present_id=present_id,
+    )
+
+
+def number(message: Message, name: str) -> int:
+    """Read a whole number; raise ValueError with a sentence."""
+    value = message.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"`{name}` must be a whole number.")  # noqa: TRY004 - as above
+    return value
+
+
+def text(message: Message, name: str) -> str:
+    """Read a string without control characters; raise ValueError with a sentence."""
+    value = message.get(name)
+    if not isinstance(value, str) or not _plain(value):
+        raise ValueError(f"`{name}` must be a text of at most 256 characters.")
+    return value
+
+
+def registration_message(registration: Registration) -> Message:
+    """Return a `registration` line."""
+    return {"type": "registration", **asdict(registration)}
+
+
+def call_message(call: Call) -> Message:
+    """Return a `call` line."""
+    message: Message = {
+        "type": "call",
+        "call": call.number,
+        "to": call.to,
+        "direction": call.direction,
+        "state": call.state,
+        "code": call.code,
+        "reason": call.reason,
+        "emergency": call.emergency,
+        "at": call.at,
+    }
+    if call.req_id is not None:
+        message["req_id"] = call.req_id
+    if call.sound is not None:
+        message["sound"] = asdict(call.sound)
+    return message
+
+
+def interlock_message(interlock: Interlock) -> Message:
+    """Return an `interlock` line."""
+    return {"type": "interlock", **asdict(interlock)}
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= ID_LIMIT and value.isprintable()
+
+
+def _address(message: Message, name: str) -> str:
+    value = message.get(name)
+    try:
+        if not isinstance(value, str):
+            raise TypeError
+        return str(ipaddress.ip_address(value))
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` must be an IP address.") from None

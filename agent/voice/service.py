@@ -1,0 +1,282 @@
+"""The process: wires stack, machine, calls, socket and network hints together on one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import time
+from dataclasses import replace
+from typing import Final
+
+from agent.model import Registration, RegistrationKind, VoiceInstruction
+from agent.settings import SipSettings
+from agent.voice import resolve, state, watch
+from agent.voice.call_values import Call, Interlock
+from agent.voice.calls import Calls
+from agent.voice.desk import Desk
+from agent.voice.events import ConnectionLost, RegisterResult, StackError, StackEvent
+from agent.voice.line import Line
+from agent.voice.log import log
+from agent.voice.machine import Machine
+from agent.voice.moves import Action, CarryOver, Register, Report, Seen, Unregister
+from agent.voice.problems import Problems
+from agent.voice.pump import Pump
+from agent.voice.watchdog import REEXEC, Watchdog, reexec
+
+MEASURE_EVERY: Final = 1.0
+"""Seconds between sound statistics of a confirmed call."""
+COLLECT_EVERY: Final = 60.0
+"""Seconds between garbage collections, on this thread and never during a call (failure 15)."""
+LIVES_LIMIT: Final = 500
+"""Lives of the stack after which the process starts anew while idle: PJSIP's TLS keeps 50 KiB of each."""
+RESOLVE_EVERY: Final = 300.0
+"""Seconds between lookups of a registrar's name that is known."""
+RESOLVE_RETRY: Final = 5.0
+"""Seconds between lookups of one that is not."""
+REEXEC_TRUST: Final = 5.0
+"""Seconds after a hang in which the last instruction may be taken up again, if the cable was not touched."""
+
+
+class Service:
+    """Everything that lives on the main thread; `run()` until cancelled."""
+
+    def __init__(self, settings: SipSettings, password: str, problems: list[str], rng: random.Random) -> None:
+        self.settings = settings
+        self._state_file = settings.state_file or settings.socket.with_name("voice.state")
+        self.state = state.load(self._state_file)
+        if self.state.host != settings.registrar:
+            self.state.host, self.state.address = settings.registrar, ""
+        self.machine = Machine(rng)
+        self.line = Line(settings, password, self.state)
+        self.calls = Calls(
+            self.line.stack,
+            domain=lambda: self.line.domain,
+            prepare=self._prepare,
+            tell=self._tell,
+            callback_window=settings.callback_window,
+        )
+        self.desk = Desk(self)
+        self.problems = Problems(problems, self.desk.problem)
+        self.pump = Pump(self.line.stack.poll, self._after_poll, self._busy)
+        self.watchdog = Watchdog()
+        self.last = self.machine.registration
+        """What was reported last."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._measured_at = self._collected_at = time.monotonic()
+
+    # ------------------------------------------------------------------ life
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        gc.disable()
+        hints = watch.Hints()
+        loop = asyncio.get_running_loop()
+        await self.desk.start()
+        self.watchdog.start()
+        loop.add_reader(hints.fileno(), self._hinted, hints)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._come_back()
+                tasks.create_task(self.pump.run(), name="pump")
+                tasks.create_task(self._resolve(), name="resolve")
+                tasks.create_task(self._check_own_name(), name="own name")
+        finally:
+            loop.remove_reader(hints.fileno())
+            hints.close()
+            self.watchdog.stop()
+            await self.desk.stop()
+            self.line.stop()
+
+    def _come_back(self) -> None:
+        """Register at once: after a hang with the last instruction, if that is still true, else without an id (S7)."""
+        now = time.monotonic()
+        if self.state.interlock_until > now:
+            self.calls.restore_window(self.state.interlock_until)
+        last, since = self.state.instruction, float(os.environ.pop(REEXEC, "0") or 0)
+        if last is not None and since and now - since < REEXEC_TRUST:
+            seen = watch.look(last.destination)
+            if seen == Seen(last.interface, last.source, last.destination, self.state.carrier_changes):
+                log("resumed", generation=last.generation, source=last.source)
+                self.execute(self.machine.instruct(last, now, seen) + self.machine.agent_dead(now))
+                return
+        self.look()
+
+    async def _resolve(self) -> None:
+        """Keep the registrar's address known; the last good one serves while there is no better."""
+        while self.settings.registrar:
+            address = await resolve.resolve(self.settings.registrar)
+            if address is not None and address != self.line.address:
+                self.line.address = address
+                self.look()
+            self.problems.set(
+                "registrar_unknown",
+                None if address or self.line.address else f"The registrar {self.settings.registrar} has no address.",
+            )
+            if resolve.literal(self.settings.registrar):
+                return
+            await asyncio.sleep(RESOLVE_EVERY if address else RESOLVE_RETRY)
+
+    async def _check_own_name(self) -> None:
+        ok = await resolve.own_name_resolves()
+        self.problems.set(
+            "own_name",
+            None if ok else "This machine's own name does not resolve: calls can start late. Add it to /etc/hosts.",
+        )
+
+    # ------------------------------------------------------------------ what happens
+
+    def look(self) -> None:
+        """Read the kernel's path toward the registrar and act on it."""
+        wanted = self.machine.wanted
+        target = self.line.address or (wanted.destination if wanted else "")
+        if target and self.line.can_register:
+            seen = watch.look(wanted.destination if wanted and wanted.generation else target)
+            self.execute(self.machine.path(seen, time.monotonic()))
+
+    def instruct(self, instruction: VoiceInstruction) -> None:
+        """Take an instruction of the agent."""
+        now = time.monotonic()
+        self.line.address = instruction.destination
+        if not self.line.can_register:
+            self.line.hint = instruction
+            self._report(
+                Registration(
+                    RegistrationKind.FAILED, instruction.generation, None, reason="No SIP account is configured", at=now
+                )
+            )
+            return
+        seen = watch.look(instruction.destination)
+        self.state.instruction, self.state.boot = instruction, state.boot_id()
+        self.state.carrier_changes = seen.carrier_changes if seen else 0
+        self.execute(self.machine.instruct(instruction, now, seen))
+        self._save()
+
+    def execute(self, actions: list[Action]) -> None:
+        """Take the actions, in order, and those that follow from them."""
+        queue = list(actions)
+        while queue:
+            queue = self._take(queue.pop(0)) + queue
+        self.arm()
+
+    def arm(self) -> None:
+        """Wake up when the next thing is due."""
+        moments = [moment for moment in (self.machine.next_due(), self.calls.next_due()) if moment is not None]
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(min(moments), self._due) if moments else None
+
+    def _take(self, action: Action) -> list[Action]:
+        match action:
+            case Report():
+                self._report(action.registration)
+            case CarryOver():
+                self.calls.carried()
+                self.line.carry_over()
+            case Register():
+                return self._register(action)
+            case Unregister():
+                try:
+                    self.line.stack.unregister()
+                except StackError as error:
+                    return self.machine.result(RegisterResult(0, str(error)), time.monotonic())
+        self.pump.hurry()
+        return []
+
+    def _register(self, action: Register) -> list[Action]:
+        self.pump.hurry()
+        try:
+            fresh = self.line.register(action)
+        except StackError as error:
+            return self.machine.result(RegisterResult(503, str(error)), time.monotonic())
+        if fresh:
+            self.calls.stack_restarted(time.monotonic())
+        return self.machine.sent(time.monotonic())
+
+    def _report(self, registration: Registration) -> None:
+        self.last = registration
+        log(
+            "registration",
+            kind=registration.kind,
+            generation=registration.generation,
+            attempt=registration.attempt,
+            presents=registration.presented_id,
+            code=registration.code,
+            reason=registration.reason or None,
+            expires=registration.expires,
+            via=registration.via_received,
+            retry_in=None if registration.retry_in is None else round(registration.retry_in, 1),
+        )
+        self.problems.registration(registration)
+        if registration.kind is RegistrationKind.REGISTERED and self.line.remember():
+            self._save()
+        self.desk.registration(registration)
+
+    def _tell(self, news: Call | Interlock) -> None:
+        now = time.monotonic()
+        if isinstance(news, Interlock):
+            self.state.interlock_until = news.until or 0.0
+            self._save()
+            self.desk.interlock(news)
+        else:
+            self.desk.call(news)
+        self.watchdog.calls = bool(self.calls.up)
+        self.pump.hurry()
+        asyncio.get_running_loop().call_soon(
+            lambda: self.execute(self.machine.calls(len(self.calls.up), now, interlock=self.calls.interlock.active))
+        )
+
+    def _prepare(self, attempt: int) -> None:
+        """Make the stack ready for an emergency call on the best path there is; raise StackError if there is none."""
+        busy = self.calls.stack_calls() > 0
+        if self.line.prepare(attempt, busy=busy, instructed=self.machine.instructed):
+            self.execute(self.machine.stack_replaced(time.monotonic()))
+
+    # ------------------------------------------------------------------ ticks
+
+    def _busy(self) -> bool:
+        return bool(self.calls.up) or self.last.kind is RegistrationKind.REGISTERING
+
+    def _after_poll(self) -> None:
+        self.watchdog.beat()
+        inbox = self.line.stack.inbox
+        while inbox:
+            self._handle(inbox.popleft())
+        now = time.monotonic()
+        if self.calls.up and now - self._measured_at >= MEASURE_EVERY:
+            self._measured_at = now
+            self.calls.measure(now)
+        if not self.calls.up and now - self._collected_at >= COLLECT_EVERY:
+            self._collected_at = now
+            gc.collect()
+            if self.line.stack.life >= LIVES_LIMIT and not self._busy() and not self.calls.interlock.active:
+                log("renewed", lives=self.line.stack.life)
+                reexec()
+
+    def _handle(self, event: StackEvent) -> None:
+        now = time.monotonic()
+        if event.life != self.line.stack.life:
+            return
+        match event:
+            case RegisterResult():
+                self.execute(self.machine.result(event, now))
+            case ConnectionLost():
+                if self.line.connection_matters():
+                    self.execute(self.machine.connection_lost(event.reason, now))
+            case _:
+                self.calls.on_event(event, now)
+                self.arm()
+
+    def _due(self) -> None:
+        now = time.monotonic()
+        self.calls.tick(now)
+        self.execute(self.machine.tick(now))
+
+    def _hinted(self, hints: watch.Hints) -> None:
+        hints.drain()
+        self.look()
+
+    def _save(self) -> None:
+        snapshot = replace(self.state)
+        asyncio.get_running_loop().run_in_executor(None, state.save_quietly, self._state_file, snapshot)

@@ -1,0 +1,72 @@
+"""A thread that notices a main thread stuck inside PJSIP and starts the process anew in place (failure 14).
+
+PJSIP's calls release the GIL, so this thread runs while the main thread hangs. It never judges a call: the
+deadline is longer while one is up, and a busy main thread ticks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from agent.voice.log import log
+
+PERIOD: Final = 1.0
+"""Seconds between looks: one wakeup a second."""
+DEADLINE: Final = 3.0
+"""Seconds without a tick: longer than a 1 s DNS stall and the slow tick of the pump together."""
+CALL_DEADLINE: Final = 30.0
+"""The same while a call is up: its sound goes on in PJSIP's own thread, so only the really dead is killed."""
+REEXEC: Final = "DIALSTACK_VOICE_REEXEC"
+"""Environment: set to the monotonic time of the exec, tells the next life that it follows a hang."""
+
+
+class Watchdog:
+    """Watches `beat()`; the main thread says `calls` and calls `beat()` at every tick."""
+
+    def __init__(self, act: Callable[[], None] | None = None, *, deadline: float = DEADLINE) -> None:
+        self.calls = False
+        self._last = time.monotonic()
+        self._act = act or reexec
+        self._deadline = deadline
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.beat()
+        self._thread.start()
+
+    def beat(self) -> None:
+        """The main thread lives."""
+        self._last = time.monotonic()
+
+    def stop(self) -> None:
+        """Stop watching; the thread ends."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        before = time.monotonic()
+        period = min(PERIOD, self._deadline / 3)
+        while not self._stop.wait(period):
+            now = time.monotonic()
+            overslept = now - before > 2 * period
+            before = now
+            limit = max(CALL_DEADLINE, self._deadline) if self.calls else self._deadline
+            # Stopped as a whole (SIGSTOP, starvation): the main thread had no chance to tick either.
+            if not overslept and now - self._last > limit:
+                log("hung", "error", silent=round(now - self._last, 1), action="starting anew")
+                self._act()
+                return
+
+
+def reexec() -> None:
+    """Replace this process by a fresh one: same PID, same command line, every descriptor but 0-2 closed."""
+    environment = {**os.environ, REEXEC: str(time.monotonic())}
+    os.closerange(3, 65536)
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606

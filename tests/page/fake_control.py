@@ -1,0 +1,233 @@
+"""A daemon with behavior but without a network: keeps addresses, refuses streets that do not exist, works in steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from agent.control import DecisionRecord, Overview, PlaceRecord, SavedAddress, Step
+from agent.errors import AddressGone, AddressRefused, AgentError
+from agent.model import Ask, CivicAddress, Status, StatusKind
+
+NOON = 1_795_500_000.0
+"""Wall clock of the tests: Tue 24 Nov 2026, 06:00 UTC."""
+
+OFFICE = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", unit="Suite 400")
+SHOP = CivicAddress("77", "Harbor Blvd", "Oakland", "CA", "94607", unit="Floor 2")
+DEPOT = CivicAddress("9", "Rail Rd", "Reno", "NV", "89501")
+
+SENTENCES = {
+    StatusKind.BOUND: (
+        "911 would send help to 123 Main St, Suite 400. That is proven on this network.",
+        "Nothing to do.",
+    ),
+    StatusKind.PROVISIONAL: (
+        "911 would send help to 123 Main St, Suite 400, but nobody has confirmed that the phone is still there.",
+        "Please answer the question below.",
+    ),
+    StatusKind.UNBOUND: (
+        "911 does not know where this phone is.",
+        "Say where the phone is. 911 calls still go out; say where you are.",
+    ),
+    StatusKind.CONNECTING: ("911 may not know yet where this phone is.", "The phone is connecting; wait a moment."),
+    StatusKind.OFFLINE: ("This phone has no network: it cannot call anybody.", "Plug the network cable in again."),
+    StatusKind.FAULT: (
+        "911 may not know where this phone is: the platform does not accept the access token.",
+        "Call the technician. 911 calls still go out.",
+    ),
+}
+STEPS = (
+    ("network", "Looking at the network"),
+    ("address", "Checking the address"),
+    ("sip", "Registering the phone line"),
+    ("present", "Telling the platform where this phone is"),
+    ("proof", "Reading it back"),
+)
+
+
+def steps(done: int, failed: int | None = None) -> tuple[Step, ...]:
+    """Return the steps with so many done, the next running or failed."""
+    found = []
+    for number, (name, label) in enumerate(STEPS):
+        state = "done" if number < done else "running" if number == done else "waiting"
+        state = "failed" if number == failed else state
+        found.append(Step(name, label, state, "the registrar asks for patience" if state == "failed" else ""))
+    return tuple(found)
+
+
+def overview(kind: StatusKind = StatusKind.BOUND) -> Overview:
+    """Return what Home shows in that status, nothing asked."""
+    sentence, next_step = SENTENCES[kind]
+    known = kind in {StatusKind.BOUND, StatusKind.PROVISIONAL}
+    return Overview(
+        status=Status(kind, NOON - 3600, f"cause_{kind.value}", sentence, next_step),
+        ask=Ask.NOTHING,
+        question="",
+        address=OFFICE if known else None,
+        address_id="emerg_1" if known else None,
+        proven=kind is StatusKind.BOUND,
+        choices=(),
+        steps=steps(2) if kind is StatusKind.CONNECTING else (),
+        notices=(),
+        phone="The phone line is registered.",
+        network="Wired network eth0, gateway 192.0.2.1.",
+        exposure_since=None if kind is StatusKind.BOUND else NOON - 600,
+        last_exposure=12.0,
+        device="front desk",
+        mobility="fixed",
+        version="0.1.0",
+    )
+
+
+@dataclass
+class FakeControl:
+    """Implements `agent.control.Control`; what a test wants to see is in plain fields."""
+
+    now: Overview = field(default_factory=overview)
+    saved: dict[str, SavedAddress] = field(default_factory=dict)
+    lost: list[SavedAddress] = field(default_factory=list)
+    confirmed: list[tuple[CivicAddress, str]] = field(default_factory=list)
+    """(address, who), oldest first."""
+    cleared: list[str] = field(default_factory=list)
+    log: list[DecisionRecord] = field(default_factory=list)
+    known_places: list[PlaceRecord] = field(default_factory=list)
+    fail: AgentError | None = None
+    """Raised by everything that talks to the platform."""
+    disk: asyncio.Event | None = None
+    """When set up, a confirmation is durable only once this is set."""
+    writing: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a confirmation is on its way to the disk."""
+    readers: int = 0
+    """How many are reading `changes()`."""
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a reader left."""
+    _wake: list[asyncio.Event] = field(default_factory=list)
+    _next: int = 1
+
+    def __post_init__(self) -> None:
+        """Begin with two saved addresses and a short past."""
+        self._save(OFFICE, "last confirmed on this network", in_use=self.now.address is not None)
+        self._save(SHOP, "used in October", in_use=False)
+        self.log.append(
+            DecisionRecord(
+                at=NOON - 3600,
+                generation=3,
+                verdict="new",
+                reasons=("place_new", "fixed_device"),
+                evidence=("gateway_mac 02:00:00:00:00:01 on eth0", "subnet 192.0.2.0/24 on eth0"),
+                wanted="Present 123 Main St, Suite 400 provisionally and ask staff.",
+                cause="default route changed",
+            )
+        )
+        self.known_places.append(
+            PlaceRecord(
+                id=1,
+                current=True,
+                evidence=("gateway_mac 02:00:00:00:00:01 on eth0",),
+                confirmed=OFFICE,
+                confirmed_at=NOON - 86400,
+                confirmed_by="local screen",
+                last_seen=NOON,
+            )
+        )
+
+    # ------------------------------------------------------------ what tests do to it
+
+    def show(self, new: Overview) -> None:
+        """Publish a new truth."""
+        self.now = new
+        for event in self._wake:
+            event.set()
+
+    def ask_place(self, kind: StatusKind = StatusKind.PROVISIONAL) -> None:
+        """Ask whether the phone is still at the office."""
+        self.show(
+            replace(
+                overview(kind),
+                ask=Ask.CONFIRM_PLACE,
+                question="Is this phone still at 123 Main St, Suite 400?",
+                choices=(*self.saved.values(), *self.lost),
+            )
+        )
+
+    def _save(self, civic: CivicAddress, hint: str, *, in_use: bool) -> SavedAddress:
+        new = SavedAddress(f"emerg_{self._next}", civic, in_use, hint)
+        self._next += 1
+        self.saved[f"emerg_{self._next - 1}"] = new
+        return new
+
+    # ------------------------------------------------------------ Control
+
+    def overview(self) -> Overview:
+        return self.now
+
+    async def changes(self) -> AsyncIterator[Overview]:
+        woken = asyncio.Event()
+        self._wake.append(woken)
+        self.readers += 1
+        try:
+            while True:
+                woken.clear()
+                yield self.now
+                await woken.wait()
+        finally:
+            self.readers -= 1
+            self.left.set()
+            self._wake.remove(woken)
+
+    async def addresses(self) -> tuple[SavedAddress, ...]:
+        self._talk()
+        return (*self.saved.values(), *self.lost)
+
+    async def add_address(self, civic: CivicAddress) -> SavedAddress:
+        self._talk()
+        if civic.street.startswith("Ellm"):
+            raise AddressRefused(
+                "The platform could not validate this address.", fields={"street": "no such street in this city"}
+            )
+        return self._save(civic, "entered just now", in_use=False)
+
+    async def confirm(self, *, address_id: str | None, civic: CivicAddress | None, who: str) -> Overview:
+        if address_id is not None:
+            civic = self._get(address_id).civic
+        elif civic is not None:
+            address_id = (await self.add_address(civic)).id
+        if civic is None or address_id is None:
+            raise AssertionError("neither address nor id")
+        self.writing.set()
+        if self.disk is not None:
+            await self.disk.wait()
+        self.confirmed.append((civic, who))
+        self.saved = {key: replace(one, in_use=key == address_id) for key, one in self.saved.items()}
+        self.show(
+            replace(overview(StatusKind.CONNECTING), address=civic, address_id=address_id, device=self.now.device)
+        )
+        return self.now
+
+    async def forget_address(self, address_id: str) -> None:
+        self._talk()
+        self._get(address_id)
+        del self.saved[address_id]
+
+    async def clear_address(self, address_id: str) -> None:
+        self._talk()
+        self._get(address_id)
+        self.cleared.append(address_id)
+
+    def decisions(self, limit: int = 50) -> tuple[DecisionRecord, ...]:
+        return tuple(self.log[:limit])
+
+    def places(self) -> tuple[PlaceRecord, ...]:
+        return tuple(self.known_places)
+
+    def _get(self, address_id: str) -> SavedAddress:
+        if address_id not in self.saved:
+            raise AddressGone(
+                "The platform no longer has this address.", todo="Choose another one.", code="address_gone"
+            )
+        return self.saved[address_id]
+
+    def _talk(self) -> None:
+        if self.fail is not None:
+            raise self.fail

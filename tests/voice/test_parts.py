@@ -1,0 +1,97 @@
+"""The small parts: SIP text, emergency numbers, the state file, the watchdog."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from agent.model import VoiceInstruction
+from agent.voice import sip, state, watch
+from agent.voice.watchdog import Watchdog
+
+
+@pytest.mark.parametrize(
+    ("to", "number"),
+    [
+        ("911", "911"),
+        ("9-1-1", "911"),
+        ("9911", "911"),
+        ("tel:911", "911"),
+        ("sip:911@example.com", "911"),
+        ("sips:911@example.com;user=phone", "911"),
+        ("urn:service:sos", "911"),
+        ("URN:service:sos.fire", "911"),
+        (" 933 ", "933"),
+        ("9933", "933"),
+        ("9110", None),
+        ("+1911", None),
+        ("sip:alice@911.example", None),
+        ("urn:service:sosx", None),
+        ("", None),
+    ],
+)
+def test_s1_emergency_numbers_are_recognized_in_every_obvious_form(to: str, number: str | None) -> None:
+    assert sip.emergency_number(to) == number
+
+
+@pytest.mark.parametrize(
+    ("via", "seen"),
+    [
+        ("SIP/2.0/UDP 10.0.0.2:5062;rport=4000;received=203.0.113.9;branch=z", "203.0.113.9"),
+        ("SIP/2.0/TLS 10.0.0.2:5062;rport;branch=z", "10.0.0.2"),
+        ("SIP/2.0/UDP [2001:db8::1]:5062;branch=z;received=2001:db8::9", "2001:db8::9"),
+        ("SIP/2.0/UDP [2001:db8::1]:5062;branch=z", "2001:db8::1"),
+        ("SIP/2.0/UDP 10.0.0.2;received=1.2.3.4, SIP/2.0/UDP 10.9.9.9;received=5.6.7.8", "1.2.3.4"),
+    ],
+)
+def test_via_received_is_what_the_registrar_saw(via: str, seen: str) -> None:
+    assert sip.via_received(f"SIP/2.0 200 OK\r\nVia: {via}\r\nRetry-After: 7\r\n\r\n") == seen
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("120 (busy)", 120.0), ("soon", None), ("-3", None)])
+def test_retry_after_is_seconds_or_nothing(value: str, seconds: float | None) -> None:
+    assert sip.retry_after(f"SIP/2.0 503 Busy\r\nRetry-After: {value}\r\n\r\n") == seconds
+
+
+def test_s5_the_state_file_survives_and_a_damaged_one_is_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "voice.state"
+    first = state.load(path)
+    first.address, first.host = "198.51.100.5", "registrar.test"
+    first.instruction = VoiceInstruction(3, 1, "eth0", "192.0.2.1", "198.51.100.5", "emerg_one")
+    state.save(path, first)
+    assert state.load(path) == first
+    for damage in ("", "{", "[]", '{"unknown": 1}', '{"instruction": {"generation": 1}}'):
+        path.write_text(damage)
+        assert state.load(path).instruction is None
+        assert state.load(path).instance.startswith("urn:uuid:")
+
+
+def test_s3_an_instruction_of_another_boot_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "voice.state"
+    old = state.load(path)
+    old.boot = "another"
+    old.instruction = VoiceInstruction(3, 1, "eth0", "192.0.2.1", "198.51.100.5", "emerg_one")
+    state.save(path, old)
+    assert state.load(path).instruction is None
+
+
+def test_the_kernel_is_asked_for_the_path() -> None:
+    seen = watch.look("127.0.0.1")
+    assert seen is not None
+    assert (seen.interface, seen.source) == ("lo", "127.0.0.1")
+
+
+def test_failure_14_the_watchdog_fires_on_silence_and_not_for_a_call() -> None:
+    fired = threading.Event()
+    patient = threading.Event()
+    silent = Watchdog(fired.set, deadline=0.2)
+    in_call = Watchdog(patient.set, deadline=0.2)
+    in_call.calls = True
+    in_call.start()
+    silent.start()
+    assert fired.wait(10)
+    assert not patient.is_set()
+    silent.stop()
+    in_call.stop()

@@ -1,0 +1,168 @@
+"""Paths that change under the phone, in real network namespaces: with an agent, without one, and in a call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from .harness import Registrar, Uas, Voice, ip, namespaces
+from .wire import Line
+
+pytestmark = [pytest.mark.sip, pytest.mark.netns, pytest.mark.usefixtures("network")]
+
+Start = Callable[..., Registrar]
+Speak = Callable[..., Voice]
+FarEnd = Callable[..., Uas]
+PHONE, NET = f"vt-p{os.getpid()}", f"vt-n{os.getpid()}"
+SERVER = "10.77.9.1"
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    """A phone with two links, one of them up, and a server behind both."""
+    with namespaces(PHONE, NET):
+        ip("-n", NET, "addr", "add", f"{SERVER}/32", "dev", "lo")
+        for number in (1, 2):
+            ip("-n", PHONE, "link", "add", f"eth{number}", "type", "veth", "peer", f"net{number}", "netns", NET)
+            ip("-n", NET, "addr", "add", f"10.77.{number}.1/24", "dev", f"net{number}")
+            ip("-n", NET, "link", "set", f"net{number}", "up")
+        plug(1)
+        yield
+
+
+def plug(number: int, address: str = "2") -> None:
+    """Bring link `number` up with an address and the default route."""
+    ip("-n", PHONE, "link", "set", f"eth{number}", "up")
+    ip("-n", PHONE, "addr", "replace", f"10.77.{number}.{address}/24", "dev", f"eth{number}")
+    ip("-n", PHONE, "route", "replace", "default", "via", f"10.77.{number}.1")
+
+
+def pull(number: int) -> None:
+    """Take the link away."""
+    ip("-n", PHONE, "link", "set", f"eth{number}", "down")
+
+
+def instruct(agent: Line, number: int, present_id: str | None, generation: int) -> None:
+    """Speak as the agent would after `plug(number)`."""
+    where = {"interface": f"eth{number}", "source": f"10.77.{number}.2", "destination": SERVER}
+    agent.path(present_id, generation=generation, where=where)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_s3_a_source_change_without_an_agent_registers_again_without_an_id(
+    registrar: Start, voice: Speak, transport: str
+) -> None:
+    there = registrar(transport=transport, address=SERVER, netns=NET)
+    phone = voice(there, netns=PHONE)
+    agent = phone.client("agent")
+    instruct(agent, 1, "emerg_one", 1)
+    assert agent.hear(type="registration", kind="registered", generation=1)["via_received"] == "10.77.1.2"
+    agent.close()
+    app = phone.client()
+    pull(1)
+    plug(2)
+    done = app.hear(type="registration", kind="registered", generation=0)
+    assert (done["presented_id"], done["via_received"]) == (None, "10.77.2.2")
+    shown = [(name, source.partition(":")[0]) for name, source, _ in there.registers("ACCEPTED")]
+    assert ("emerg_one", "10.77.2.2") not in shown
+
+
+def test_s3_a_carrier_loss_without_an_agent_gives_up_the_id(registrar: Start, voice: Speak) -> None:
+    there = registrar(address=SERVER, netns=NET)
+    phone = voice(there, netns=PHONE)
+    agent = phone.client("agent")
+    instruct(agent, 1, "emerg_one", 1)
+    agent.hear(type="registration", kind="registered", generation=1)
+    agent.close()
+    app = phone.client()
+    ip("-n", NET, "link", "set", "net1", "down")
+    app.hear(type="registration", kind="offline")
+    ip("-n", NET, "link", "set", "net1", "up")
+    assert app.hear(type="registration", kind="registered", generation=0)["presented_id"] is None
+
+
+def test_a_living_agent_is_given_time_before_voice_follows_a_change_alone(registrar: Start, voice: Speak) -> None:
+    there = registrar(address=SERVER, netns=NET)
+    agent = voice(there, netns=PHONE).client("agent")
+    instruct(agent, 1, "emerg_one", 1)
+    agent.hear(type="registration", kind="registered", generation=1)
+    agent.say(type="interrupted", generation=2)
+    pull(1)
+    plug(2)
+    instruct(agent, 2, "emerg_two", 3)
+    done = agent.hear(type="registration", kind="registered")
+    assert (done["generation"], done["presented_id"]) == (3, "emerg_two")
+    assert all(name for name, source, _ in there.registers() if source.startswith("10.77.2."))
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_s4_an_emergency_call_is_carried_over_to_the_new_path(
+    registrar: Start, voice: Speak, uas: FarEnd, transport: str
+) -> None:
+    there = registrar(transport=transport, address=SERVER, netns=NET)
+    uas(there)
+    agent = voice(there, netns=PHONE).client("agent")
+    instruct(agent, 1, "emerg_one", 1)
+    agent.hear(type="registration", kind="registered", generation=1)
+    agent.say(type="call", to="933")
+    number = agent.hear(type="call", state="confirmed")["call"]
+    pull(1)
+    plug(2)
+    instruct(agent, 2, None, 2)
+    done = agent.hear(type="registration", kind="registered", generation=2)
+    assert done["presented_id"] is None
+    _sound_moves(agent, number)
+    shown = [(name, source.partition(":")[0]) for name, source, expires in there.registers("ACCEPTED") if expires]
+    assert ("emerg_one", "10.77.2.2") not in shown
+    with contextlib.suppress(AssertionError):
+        agent.hear(type="call", call=number, state="ended", patience=0.5)
+        pytest.fail("the call did not live")
+
+
+def test_s1_an_emergency_call_goes_out_on_a_path_nobody_has_told_of(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar(address=SERVER, netns=NET)
+    uas(there)
+    phone = voice(there, netns=PHONE)
+    agent = phone.client("agent")
+    instruct(agent, 1, "emerg_one", 1)
+    agent.hear(type="registration", kind="registered", generation=1)
+    agent.say(type="offline", generation=2)
+    pull(1)
+    plug(2)
+    agent.say(type="call", to="933")
+    agent.hear(type="call", state="confirmed")
+    assert "event=emergency_life attempt=0 source=10.77.2.2" in phone.log()
+    assert "attempt=1 source" not in phone.log()
+
+
+def test_a_ringing_call_that_the_change_kills_is_dialed_again(registrar: Start, voice: Speak, uas: FarEnd) -> None:
+    there = registrar(address=SERVER, netns=NET)
+    uas(there)
+    agent = voice(there, netns=PHONE).client("agent")
+    instruct(agent, 1, None, 1)
+    agent.hear(type="registration", kind="registered", generation=1)
+    there.mode(code="none")
+    ip("-n", NET, "link", "set", "net1", "down")
+    agent.say(type="call", to="933")
+    agent.hear(type="call", state="calling")
+    pull(1)
+    plug(2)
+    instruct(agent, 2, None, 2)
+    agent.hear(type="call", state="confirmed", patience=30)
+
+
+def _sound_moves(line: Line, number: int) -> None:
+    """Statistics start anew with the re-INVITE; they must grow both ways afterwards."""
+    counts: list[dict[str, Any]] = []
+    while True:
+        sound = line.hear(type="call", call=number).get("sound")
+        if sound:
+            counts.append(sound)
+        if len(counts) > 2 and all(counts[-1][way] > counts[-2][way] > 0 for way in ("rx_packets", "tx_packets")):
+            return
