@@ -324,7 +324,10 @@ class Engine:
         """Add what is seen now to what is known of a place."""
         place = self.memory.place(place_id)
         known = {(item.kind, item.value, item.interface): item for item in (place.observations if place else ())}
-        known.update({(item.kind, item.value, item.interface): item for item in observations})
+        for item in observations:
+            key = (item.kind, item.value, item.interface)
+            carried = known.get(key, item).on_path or item.on_path
+            known[key] = dataclasses.replace(item, on_path=carried)
         self.store.see_place(place_id, tuple(known.values())[-PLACE_OBSERVATIONS:], now)
 
     def _record(self, state: NetworkState, decision: Decision) -> None:

@@ -48,12 +48,12 @@ class Binding:
 
 
 def voice_presents(voice: VoiceState, wanted: Wanted, address_id: str) -> bool:
-    """Tell whether the phone line is registered in this generation with the id in its REGISTER."""
+    """Tell whether the phone line is registered in this generation and attempt with the id in its REGISTER."""
     registration = voice.registration
     return (
         voice.connected
         and registration.kind is RegistrationKind.REGISTERED
-        and registration.generation == wanted.generation
+        and (registration.generation, registration.attempt) == (wanted.generation, wanted.attempt)
         and registration.presented_id == address_id
     )
 

@@ -148,9 +148,8 @@ class Demo:
     def backup_uplink(self) -> None:
         """Lose the wired uplink: the office's second router takes over; the place is the same."""
         self.say("backup-uplink: the office's second router is connected to the phone, too ...")
-        before = self.stage.logs["agent"].mark()
         self.stage.lab.backup(up=True)
-        self._learned(before)
+        self._learned()
         self.recorder.begin()
         self.say("... and the first one is lost: the phone goes through the second; the place is still the office.")
         self.stage.lab.wired_down()
@@ -164,16 +163,14 @@ class Demo:
         time.sleep(QUIET / 2)
         self.stage.wait_until("bound again", lambda overview: overview["status"]["kind"] == "bound")
 
-    def _learned(self, mark: int) -> None:
+    def _learned(self) -> None:
         """Wait until the second router is part of what is known of the office."""
+        self.stage.wait_until("the second router known as part of the office", lambda _: self._knows("eth1"))
 
-        def known(_: Row) -> bool:
-            return any(
-                "eth1" in line for place in self.stage.places() if place["current"] for line in place["evidence"]
-            )
-
-        self.stage.wait_until("the second router known as part of the office", known)
-        del mark
+    def _knows(self, interface: str) -> bool:
+        current = [place for place in self.stage.places() if place["current"]]
+        lines = [line for place in current for line in place["evidence"]]
+        return any(line.startswith("gateway_mac") and line.endswith(interface) for line in lines)
 
     def noise(self) -> None:
         """Containers, lifetime refreshes, a VPN: nothing may follow."""

@@ -55,6 +55,8 @@ def observe(snapshot: Snapshot, path: Path | None, macs: Mapping[str, str]) -> t
 #    along: what other interfaces say never decides, but it is kept in `against` where it disagrees.
 # 2. A place matches strongly if one of its strong observations (gateway_mac, bssid) has the kind and value of a strong
 #    observation made on the path. The interface's name is not compared: a phone with two sockets is still there.
+#    For the current place a router that was only seen beside the path counts, too: when the first uplink fails, the
+#    second one carries the path in the same office. Interfaces that travel along are configured as portable.
 # 3. A place matches weakly if the path has *no* strong evidence and the shared gateway address, the subnet and the
 #    public address all agree. Two of the three are not enough: 192.168.1.0/24 behind a VRRP router is everywhere.
 # 4. The current place matches: SAME. Else other places match: KNOWN, the most recently seen one of the strong ones,
@@ -72,7 +74,7 @@ def judge(
     here = [one for one in observations if one.on_path]
     strong = [one for one in here if one.strength is Strength.STRONG]
     if strong:
-        carried = {place.id: _common(strong, place) for place in places}
+        carried = {place.id: _common(strong, place, beside=place.id == current_place_id) for place in places}
     else:
         carried = {place.id: _weak_match(here, place, public_address) for place in places}
     matching = sorted(
@@ -89,8 +91,12 @@ def judge(
     return Verdict(kind, winner.id, tuple(carried[winner.id]), _against(observations, places, winner))
 
 
-def _common(seen: Iterable[Observation], place: Place) -> list[Observation]:
-    known = {(one.kind, one.value) for one in place.observations if one.strength is Strength.STRONG and one.on_path}
+def _common(seen: Iterable[Observation], place: Place, *, beside: bool) -> list[Observation]:
+    known = {
+        (one.kind, one.value)
+        for one in place.observations
+        if one.strength is Strength.STRONG and (one.on_path or beside)
+    }
     return [one for one in seen if (one.kind, one.value) in known]
 
 

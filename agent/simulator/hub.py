@@ -20,6 +20,7 @@ class Socket:
         self.response = response
         self.transport = transport
         self.queue: asyncio.Queue[Send] = asyncio.Queue()
+        self.saying_goodbye = False
 
     def abort(self) -> None:
         """Cut the connection without a goodbye."""
@@ -33,6 +34,7 @@ class Socket:
                 send = await self.queue.get()
                 await self.response.send_json(send.frame)
                 if send.close:
+                    self.saying_goodbye = True
                     await self.response.close(code=close_code)
                     return
 

@@ -15,6 +15,8 @@ SUBPROTOCOL = "dialstack.webrtc.v1"
 PING_INTERVAL = 30.0
 PONG_WAIT = 10.0
 """Seconds, platform.md 4.4."""
+GOODBYE = 1.0
+"""Seconds that a close frame may take."""
 
 
 def peer(request: web.Request) -> str:
@@ -58,6 +60,8 @@ class SignallingServer:
         finally:
             self._platform.signalling.close(session.id, "transport_closed")
             self._hub.detach(session.id)
+            if socket.saying_goodbye:  # reading ends before the close frame is out
+                await asyncio.wait(helpers[:1], timeout=GOODBYE)
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)

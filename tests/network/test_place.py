@@ -67,9 +67,11 @@ def test_a_hot_spot_that_travels_along_does_not_make_a_new_place_known() -> None
     assert verdict.against == (strong(BACKUP_MAC, on_path=False, interface="wlan0"),)
 
 
-def test_off_path_evidence_of_a_known_place_is_never_what_carries() -> None:
+def test_a_router_seen_beside_the_path_carries_the_current_place_only() -> None:
     companion = place(1, strong(BACKUP_MAC, on_path=False, interface="wlan0"))
-    assert judge((strong(BACKUP_MAC),), [companion], 1, None).kind is VerdictKind.NEW
+    assert judge((strong(BACKUP_MAC),), [companion], 1, None).kind is VerdictKind.SAME
+    elsewhere = judge((strong(BACKUP_MAC),), [companion], 2, None)
+    assert elsewhere.kind is VerdictKind.NEW, "what travelled beside the path must not name a place"
 
 
 def test_the_path_wins_over_another_cable_that_says_otherwise() -> None:
