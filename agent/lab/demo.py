@@ -88,6 +88,11 @@ class Demo:
     def _wait_settled(self) -> None:
         """Wait for what a new place ends in by itself: provisional on a fixed device, unbound on a movable one."""
         self._expect("provisional" if self.stage.mobility == "fixed" else "unbound")
+        self.stage.logs["agent"].wait(
+            "the phone line's registration",
+            lambda line: line.get("event") == "registration" and line["kind"] == "registered",
+            after=self.recorder.mark,
+        )
 
     def move_home(self) -> None:
         """Carry the phone home: same private subnet, another gateway, another public address."""
@@ -189,8 +194,6 @@ class Demo:
                 self.noise,
             ):  # fmt: skip
                 step()
-        found = self.stage.control("GET", "location")
-        self.say(f"Kamailio's own location table: {json.dumps(found)}")
 
 
 def _error_of(page: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.lab.events import KernelEvent, KernelEvents
+from agent.lab.process import Late
 from agent.lab.stage import LIT, Stage
 
 Row = dict[str, Any]
@@ -15,7 +16,8 @@ METHOD = (
     "Times are CLOCK_MONOTONIC differences in milliseconds. Zero of light_off is the first `no carrier` of the step "
     "(for wan-change: the moment the router changed its address); zero of the others is the last kernel event before "
     "the REGISTER was sent, that is when the path was usable (for confirm: the click; for wan-change as above). "
-    "register_sent, ok_200 and proven are those of the registration and the read-back that ended the step. registers "
+    "register_sent and ok_200 are of the first REGISTER that followed, proven is the read-back that ended the step. "
+    "registers "
     "counts REGISTER transactions with credentials at the registrar, api_writes POST and DELETE that were carried out."
 )
 
@@ -65,11 +67,25 @@ class Recorder:
             "registers": len(registers),
             "api_writes": len(stage.platform_log("write", self._platform_mark)),
             "ms": self._times(lines),
+            "kamailio": self._contact(registered_ip),
         }
+
+    def _contact(self, registered_ip: str | None) -> str | None:
+        """Return the contact in Kamailio's own location table that comes from the network that is bound."""
+        if registered_ip is None:
+            return None
+        table = self._stage.control("GET", "location")
+        found = [str(row["address"]) for row in table if f"@{registered_ip}:" in row["address"]]
+        if not found:
+            raise Late(f"Kamailio's location table has no contact at {registered_ip}: {table}")
+        return found[-1]
 
     def _times(self, lines: Sequence[Row]) -> dict[str, float | None]:
         events = self._kernel.all()
-        registrations = [line for line in lines if line.get("event") == "registration" and line.get("sent_at")]
+        since = self.began if self.zero is None else self.zero
+        registrations = [
+            line for line in lines if line.get("event") == "registration" and (line.get("sent_at") or 0.0) >= since
+        ]
         done = [line for line in registrations if line["kind"] == "registered"]
         proofs = [line for line in lines if line.get("event") == "proven"]
         sent = registrations[0]["sent_at"] if registrations else None
@@ -101,7 +117,9 @@ def describe(row: Row) -> str:
     times = ", ".join(
         f"{name.replace('_', ' ')} {value:g} ms" for name, value in row["ms"].items() if value is not None
     )
-    where = f"{row['presented_id']} bound to {row['registered_ip']}" if row["presented_id"] else "nothing bound"
+    where = "nothing bound"
+    if row["presented_id"]:
+        where = f"{row['presented_id']} bound to {row['registered_ip']}, Kamailio has {row['kamailio']}"
     return (
         f"   {row['status_before']} -> {row['status_after']}; {where}; place {row['verdict'] or 'unchanged'}; "
         f"{row['registers']} REGISTERs, {row['api_writes']} writes" + (f"\n   {times}" if times else "")

@@ -14,7 +14,7 @@ from typing import Any
 
 TEMPLATE = Path(__file__).with_name("kamailio.cfg")
 READY_WAIT = 10.0
-STOP_WAIT = 1.0
+STOP_WAIT = 2.0
 """Seconds for a clean exit: Kamailio holds nothing that is worth waiting for."""
 POLL = 0.02
 """Seconds between looks whether Kamailio answers yet; it says so in no other way."""
