@@ -10,11 +10,11 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agent.binding import BindingWorker
 from agent.clock import SystemClock
 from agent.config import load_lenient
 from agent.database import StoreTooNew
 from agent.desk import Desk
+from agent.dialstack.binding import BindingWorker
 from agent.dialstack.rest import RestClient
 from agent.dialstack.signalling import WebSocketSignalling
 from agent.dialstack.tokens import Tokens

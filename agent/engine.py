@@ -7,10 +7,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from agent.binding import BindingWorker, Ways
 from agent.clock import Clock
 from agent.decide import Facts, Memory, Policy, decide
+from agent.dialstack.binding import BindingWorker
 from agent.dialstack.civic import same_address
+from agent.dialstack.listener import Ways
 from agent.dialstack.proof import Binding, Proof, differs, proven
 from agent.dialstack.tokens import other_user
 from agent.errors import AddressRefused

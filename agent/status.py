@@ -25,7 +25,7 @@ _VOICE_DEAD = "The telephone program does not run."
 _FAULT_CODES = frozenset(
     {
         "token_expired", "token_refused", "token_other_user", "secret_missing", "secret_unreadable", "session_replaced",
-        "certificate", "no_token_source", "request_refused",
+        "certificate", "ca_file", "no_token_source", "request_refused",
     }
 )  # fmt: skip
 """Problems that stay until a person acts."""

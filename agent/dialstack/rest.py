@@ -38,7 +38,6 @@ class RestClient:
         self.tokens = tokens
         self._source: str | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._tls = tls_context(settings)
         self._posting: tuple[CivicAddress, str] | None = None
         """Address and Idempotency-Key of a POST without an answer so far. A key is never used again after an answer:
         the platform would replay it, also for an address that was deleted since."""
@@ -58,7 +57,9 @@ class RestClient:
         """Return the client session of this network generation; shared with signalling."""
         if self._session is None or self._session.closed:
             local = (self._source, 0) if self._source else None
-            connector = aiohttp.TCPConnector(ssl=self._tls, local_addr=local, limit=4, ttl_dns_cache=60)
+            connector = aiohttp.TCPConnector(
+                ssl=tls_context(self._settings), local_addr=local, limit=4, ttl_dns_cache=60
+            )
             timeout = aiohttp.ClientTimeout(total=self._settings.timeout)
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=timeout, headers={"User-Agent": USER_AGENT},
@@ -231,10 +232,17 @@ def certificate_problem(text: str) -> AgentError:
 
 
 def tls_context(settings: PlatformSettings) -> ssl.SSLContext | bool:
-    """Return the TLS policy: the system's authorities, plus a private one where configured."""
+    """Return the TLS policy: the system's authorities, plus a private one where configured; raises NeedsHuman."""
     if settings.ca_file is None:
         return True
-    return ssl.create_default_context(cafile=str(settings.ca_file))
+    try:
+        return ssl.create_default_context(cafile=str(settings.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise NeedsHuman(
+            f"The certificate authority in {settings.ca_file} cannot be read: {error}.",
+            todo="Correct platform.ca_file.",
+            code="ca_file",
+        ) from error
 
 
 def _one(address_id: str) -> str:

@@ -8,8 +8,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.binding import BindingWorker
 from agent.desk import Desk
+from agent.dialstack.binding import BindingWorker
 from agent.engine import Engine
 from agent.errors import AgentError
 from agent.model import (
@@ -187,9 +187,16 @@ class World:
             if site.mac:
                 observations += (Observation("gateway_mac", site.mac, "eth0", Strength.STRONG),)
         return NetworkState(
-            generation=self.generation, sip=path, api=path, observations=observations,
-            evidence_complete=path is not None, cause=cause, event_at=self.loop.time(), interrupted=self.interrupted, resumed=self.resumed,
-        )  # fmt: skip
+            generation=self.generation,
+            sip=path,
+            api=path,
+            observations=observations,
+            evidence_complete=path is not None,
+            cause=cause,
+            event_at=self.loop.time(),
+            interrupted=self.interrupted,
+            resumed=self.resumed,
+        )
 
     def publish(self, cause: str) -> None:
         """Let the engine see the network; first without the place, as the watcher does."""

@@ -6,21 +6,20 @@ import asyncio
 import contextlib
 import dataclasses
 import random
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from agent.backoff import CREDENTIALS, TRANSIENT
 from agent.backoff import Backoff as Schedule
 from agent.clock import Clock
-from agent.dialstack.ports import AddressApi, Closed, Ended, Session, Signalling, Token, TokenSource, refused_token
+from agent.dialstack.listener import Listener, Ways
+from agent.dialstack.ports import AddressApi, Closed, Ended, Signalling, Token, TokenSource, refused_token
 from agent.dialstack.proof import Binding, Proof, differs, must_clear, same_ip, voice_presents
+from agent.dialstack.watching import SessionOver, Watch
+from agent.effort import Budget
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
-from agent.model import CivicAddress, EmergencyAddress, NetworkState, RegistrationKind, VoiceState, Wanted
+from agent.model import CivicAddress, NetworkState, RegistrationKind, VoiceState, Wanted
 from agent.tasks import end
-
-T = TypeVar("T")
 
 READ_BACKS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds between read-backs until the anchor shows; then it counts as a failure."""
@@ -40,104 +39,6 @@ TOKEN_LOOK = 10.0
 LOCAL_TOKEN_CODES = frozenset(
     {"token_expired", "secret_missing", "secret_unreadable", "token_refused", "token_other_user"}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """How ids are presented, and how often proofs are looked at again."""
-
-    signalling: bool = True
-    sip: bool = True
-    audit_interval: float = 900.0
-    local_token: bool = True
-    """The token is read from a file: looking again is free."""
-
-
-class Listener(Protocol):
-    """What the worker tells the engine; all but `registered` and `user` must be quick."""
-
-    def on_binding(self, binding: Binding) -> None:
-        """The published state changed."""
-
-    def on_user(self, user: str | None) -> None:
-        """A token of this user is about to be used; raises NeedsHuman if it is somebody else's."""
-
-    def on_registered(self, civic: CivicAddress, record: EmergencyAddress) -> None:
-        """The platform has an id for an address; durable when it returns."""
-
-    def on_denied(self, generation: int, *, final: bool) -> None:
-        """The platform said no (S6); `final`: clearing and presenting again would change nothing."""
-
-    def on_gone(self, address_id: str) -> None:
-        """The platform does not know this id any more."""
-
-    def on_refused(self, generation: int, civic: CivicAddress, error: AddressRefused) -> None:
-        """The platform did not validate this address."""
-
-    def on_proven(self, proof: Proof) -> None:
-        """An address was proven."""
-
-    def present(self, wanted: Wanted, address_id: str | None) -> None:
-        """Let the phone line register with this id, in the wanted generation and attempt."""
-
-    def public_address(self) -> str | None:
-        """Where the registrar saw us come from in this generation."""
-
-
-class Budget:
-    """Bounds what the agent writes on its own account (S11): `limit` in any `window` seconds."""
-
-    def __init__(self, clock: Clock, limit: int = 8, window: float = 600.0) -> None:
-        self._clock = clock
-        self._limit = limit
-        self._window = window
-        self._spent: deque[float] = deque()
-
-    def spend(self) -> None:
-        """Take one, or raise Backoff with the time until the next is free."""
-        now = self._clock.boottime()
-        while self._spent and now - self._spent[0] >= self._window:
-            self._spent.popleft()
-        if len(self._spent) >= self._limit:
-            raise Backoff(
-                "The network changed so often that the address is moved no more for a while.",
-                retry_after=self._window - (now - self._spent[0]),
-                emergency="911 goes out, but without a proven location.",
-                todo="Look at cable and router: the connection is unstable.",
-                code="effort_limit",
-            )
-        self._spent.append(now)
-
-    def reset(self) -> None:
-        """A person acted: start anew."""
-        self._spent.clear()
-
-
-class _OverError(Exception):
-    """The session ended or was denied while something was waited for."""
-
-
-class _Watch:
-    """Consumes a session's events, so that a verdict is never missed while something else is awaited."""
-
-    def __init__(self, session: Session, poke: asyncio.Event) -> None:
-        self.session = session
-        self.closed: Closed | None = None
-        self.denied = session.denied
-        self.bad = asyncio.Event()
-        if self.denied:
-            self.bad.set()
-        self._poke = poke
-        self.task = asyncio.create_task(self._run(), name="session-watch")
-
-    async def _run(self) -> None:
-        async for event in self.session.events():
-            if isinstance(event, Closed):
-                self.closed = event
-            else:
-                self.denied = True
-            self.bad.set()
-            self._poke.set()
 
 
 class BindingWorker:
@@ -169,7 +70,7 @@ class BindingWorker:
         self._poke = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
-        self._watch: _Watch | None = None
+        self._watch: Watch | None = None
         self._connections = 0
         self._path_generation = -1
         self._null_anchor = False
@@ -273,7 +174,7 @@ class BindingWorker:
         began = self._clock.monotonic()
         try:
             await self._bind(wanted)
-        except _OverError:
+        except SessionOver:
             return await self._over(wanted, began)
         except AddressGone as error:
             self._publish(problem=error)
@@ -337,7 +238,7 @@ class BindingWorker:
             self._publish(phase="open", problem=None)
             await self._hold(watch, wanted, None)
         else:
-            await self._race(watch, self._prove(watch, wanted, address_id))
+            await watch.race(self._prove(watch, wanted, address_id))
             await self._hold(watch, wanted, address_id)
 
     async def _token(self) -> Token:
@@ -376,7 +277,7 @@ class BindingWorker:
 
     _last_proof: Proof | None = None
 
-    async def _open(self, token: Token, present_id: str | None) -> _Watch:
+    async def _open(self, token: Token, present_id: str | None) -> Watch:
         if self._watch is not None:
             if not self._watch.bad.is_set() and await self._watch.session.check():
                 return self._watch
@@ -390,25 +291,13 @@ class BindingWorker:
                 raise
             session = await self._signalling.open(await self._tokens.renew(token), present_id, source)
         self._connections += 1
-        self._watch = _Watch(session, self._poke)
+        self._watch = Watch(session, self._poke)
         self._publish(
             connection=self._connections, presented_id=session.presented_id, denied=session.denied, proof=None
         )
         return self._watch
 
-    async def _race(self, watch: _Watch, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`, or raise _OverError as soon as the session is over or denied."""
-        task = asyncio.ensure_future(work)
-        bad = asyncio.ensure_future(watch.bad.wait())
-        try:
-            await asyncio.wait({task, bad}, return_when=asyncio.FIRST_COMPLETED)
-            if watch.bad.is_set():
-                raise _OverError
-            return task.result()
-        finally:
-            await end(task, bad)
-
-    async def _prove(self, watch: _Watch, wanted: Wanted, address_id: str) -> None:
+    async def _prove(self, watch: Watch, wanted: Wanted, address_id: str) -> None:
         """Publish a proof under S2, or raise."""
         self._publish(phase="proof")
         while True:
@@ -429,7 +318,7 @@ class BindingWorker:
             registration=registration, address_id=address_id, registered_ip=anchor, at=self._clock.monotonic(),
         )  # fmt: skip
         if watch.bad.is_set():
-            raise _OverError
+            raise SessionOver
         self._last_proof = proof
         self._publish(phase="bound", proof=proof, problem=None)
         self._listener.on_proven(proof)
@@ -457,7 +346,7 @@ class BindingWorker:
 
     # ------------------------------------------------------------------ afterwards
 
-    async def _hold(self, watch: _Watch, wanted: Wanted, address_id: str | None) -> None:
+    async def _hold(self, watch: Watch, wanted: Wanted, address_id: str | None) -> None:
         """Keep a session: tokens in time, proofs looked at again, until it is over."""
         token = await self._tokens.get()
         next_audit = self._clock.boottime() + self._ways.audit_interval
@@ -473,34 +362,34 @@ class BindingWorker:
                 continue
             if not self._proof_stands():
                 self._publish(proof=None)
-                await self._race(watch, self._prove(watch, wanted, address_id))
+                await watch.race(self._prove(watch, wanted, address_id))
             elif self._clock.boottime() >= next_audit:
                 await self._audit(watch, wanted, address_id)
                 next_audit = self._clock.boottime() + self._ways.audit_interval
 
-    async def _pause(self, watch: _Watch, seconds: float) -> None:
-        """Wait for a reason to look, at most so long; raises _OverError when the session is over."""
+    async def _pause(self, watch: Watch, seconds: float) -> None:
+        """Wait for a reason to look, at most so long; raises SessionOver when the session is over."""
         if watch.bad.is_set():
-            raise _OverError
+            raise SessionOver
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._poke.wait()
         self._poke.clear()
         if watch.bad.is_set():
-            raise _OverError
+            raise SessionOver
 
-    async def _lost(self, watch: _Watch) -> None:
+    async def _lost(self, watch: Watch) -> None:
         self._publish(proof=None)
         await watch.session.close()
         watch.closed = Closed(Ended.LOST, "no answer after the interruption")
-        raise _OverError
+        raise SessionOver
 
-    async def _renew(self, watch: _Watch, token: Token) -> Token:
+    async def _renew(self, watch: Watch, token: Token) -> Token:
         """Hand a new token over in-band when its time has come; a refusal keeps the old one until it ends."""
         try:
             fresh = await self._token()
             if fresh.secret != token.secret:
-                await self._race(watch, watch.session.refresh(fresh))
+                await watch.race(watch.session.refresh(fresh))
                 self._publish(problem=None)
         except AgentError as error:
             self._publish(problem=error)
@@ -517,11 +406,11 @@ class BindingWorker:
         same_line = proof.registration == self.registration or not self._ways.sip
         return same_line and proof.resumed == network.resumed
 
-    async def _audit(self, watch: _Watch, wanted: Wanted, address_id: str) -> None:
+    async def _audit(self, watch: Watch, wanted: Wanted, address_id: str) -> None:
         """Read a bound address back (S2: a failed read-back turns the light off)."""
         proof = self.binding.proof
         try:
-            record = await self._race(watch, self._api.get(address_id))
+            record = await watch.race(self._api.get(address_id))
         except AgentError:
             self._publish(phase="proof", proof=None)
             raise
@@ -532,7 +421,7 @@ class BindingWorker:
             self._publish(phase="denied", denied=True, proof=None)
             self._listener.on_denied(wanted.generation, final=True)
             watch.denied = True
-            raise _OverError
+            raise SessionOver
 
     # ------------------------------------------------------------------ small parts
 
