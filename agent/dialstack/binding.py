@@ -14,19 +14,14 @@ from agent.backoff import Backoff as Schedule
 from agent.clock import Clock
 from agent.dialstack.listener import Listener, Ways
 from agent.dialstack.ports import AddressApi, Closed, Ended, Signalling, Token, TokenSource, refused_token
-from agent.dialstack.proof import Binding, Proof, differs, must_clear, same_ip, voice_presents
+from agent.dialstack.proof import Binding, Proof, must_clear, same_ip
+from agent.dialstack.prover import Prover, Surroundings
 from agent.dialstack.watching import SessionOver, Watch
 from agent.effort import Budget
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
-from agent.model import CivicAddress, NetworkState, RegistrationKind, VoiceState, Wanted
+from agent.model import CivicAddress, NetworkState, VoiceState, Wanted
 from agent.tasks import end
 
-READ_BACKS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between read-backs until the anchor shows; then it counts as a failure."""
-GRACE_SURE = 0.2
-"""Seconds to wait for a `network.changed` where the anchor was cleared or equals our own public address."""
-GRACE_UNSURE = 2.0
-"""The same where an old anchor was reused and nothing else says that it is ours (stale anchor, platform.md 3.4)."""
 STABLE = 30.0
 """Seconds that a session must live before its backoff starts anew: accept-then-close must not become a storm."""
 LOOK_MIN, LOOK_MAX = 1.0, 60.0
@@ -36,6 +31,8 @@ TOKEN_LOOK = 10.0
 """Seconds between looks at a token file: reading it costs the platform nothing."""
 
 
+PRESENT_AGAIN = frozenset({"not_anchored", "cleared_elsewhere"})
+"""Read-backs that only a new presentation can mend."""
 LOCAL_TOKEN_CODES = frozenset(
     {"token_expired", "secret_missing", "secret_unreadable", "token_refused", "token_other_user"}
 )
@@ -64,10 +61,9 @@ class BindingWorker:
         self._clock = clock
         self._ways = ways
         self._wanted: Wanted | None = None
-        self._network: NetworkState | None = None
-        self._voice = VoiceState(connected=False)
+        self._around = Surroundings()
+        self._prover = Prover(api=api, listener=listener, clock=clock, ways=ways, around=self._around)
         self._changed = asyncio.Event()
-        self._poke = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
         self._watch: Watch | None = None
@@ -78,8 +74,7 @@ class BindingWorker:
         self._backoff = Schedule(TRANSIENT, rng)
         self.budget = Budget(clock)
         self.binding = Binding()
-        self.registration = 0
-        """Number of the SIP registration in force; see Proof.registration."""
+        self._last_proof: Proof | None = None
 
     # ------------------------------------------------------------------ inputs
 
@@ -91,19 +86,21 @@ class BindingWorker:
 
     def network(self, state: NetworkState) -> None:
         """Take the newest network state."""
-        old, self._network = self._network, state
-        came_back = old is None or (old.api is None) != (state.api is None) or old.resumed != state.resumed
-        if came_back:
-            self._poke.set()
+        around = self._around
+        old, around.network = around.network, state
+        if old is None or (old.api is None) != (state.api is None) or old.resumed != state.resumed:
+            around.poke.set()
         if (old is None or old.api is None) and state.api is not None:
             self._changed.set()  # a kick beats a backoff
 
     def voice(self, state: VoiceState) -> None:
         """Take the newest state of the voice process."""
-        if _epoch(self._voice) != _epoch(state) and state.registration.kind is RegistrationKind.REGISTERED:
-            self.registration += 1
-        self._voice = state
-        self._poke.set()
+        self._around.hear(state)
+
+    @property
+    def registration(self) -> int:
+        """Number of the SIP registration in force; see Proof.registration."""
+        return self._around.registration
 
     def interlock(self, *, active: bool) -> None:
         """Hold everything that has not begun while an emergency call is on (S4)."""
@@ -136,7 +133,7 @@ class BindingWorker:
 
     async def _work(self) -> None:
         """Serve one wanted state until it is replaced (the task is cancelled)."""
-        wanted, network = self._wanted, self._network
+        wanted, network = self._wanted, self._around.network
         if wanted is None or network is None or network.api is None or wanted.generation != network.generation:
             if network is not None and not network.interrupted and network.api is None:
                 await self._drop()
@@ -238,7 +235,7 @@ class BindingWorker:
             self._publish(phase="open", problem=None)
             await self._hold(watch, wanted, None)
         else:
-            await watch.race(self._prove(watch, wanted, address_id))
+            await self._prove(watch, wanted, address_id)
             await self._hold(watch, wanted, address_id)
 
     async def _token(self) -> Token:
@@ -275,14 +272,12 @@ class BindingWorker:
             return proof.registered_ip
         return wanted.keep_anchor
 
-    _last_proof: Proof | None = None
-
     async def _open(self, token: Token, present_id: str | None) -> Watch:
         if self._watch is not None:
             if not self._watch.bad.is_set() and await self._watch.session.check():
                 return self._watch
             await self._drop()
-        network = self._network
+        network = self._around.network
         source = network.api.source if network is not None and network.api is not None else None
         try:
             session = await self._signalling.open(token, present_id, source)
@@ -291,7 +286,7 @@ class BindingWorker:
                 raise
             session = await self._signalling.open(await self._tokens.renew(token), present_id, source)
         self._connections += 1
-        self._watch = Watch(session, self._poke)
+        self._watch = Watch(session, self._around.poke)
         self._publish(
             connection=self._connections, presented_id=session.presented_id, denied=session.denied, proof=None
         )
@@ -299,73 +294,51 @@ class BindingWorker:
 
     async def _prove(self, watch: Watch, wanted: Wanted, address_id: str) -> None:
         """Publish a proof under S2, or raise."""
-        self._publish(phase="proof")
-        while True:
-            await self._accepted(wanted, address_id)
-            registration, resumed, accepted = self.registration, self._resumed(), self._clock.monotonic()
-            anchor = await self._read_back(address_id)
-            own = self._listener.public_address()
-            sure = self._null_anchor or (own is not None and same_ip(anchor, own))
-            if own is not None and differs(anchor, own):
-                sure = False
-            grace = (GRACE_SURE if sure else GRACE_UNSURE) - (self._clock.monotonic() - accepted)
-            if grace > 0:
-                await asyncio.sleep(grace)
-            if (registration, resumed) == (self.registration, self._resumed()):
-                break
-        proof = Proof(
-            generation=wanted.generation, attempt=wanted.attempt, resumed=resumed, connection=self.binding.connection,
-            registration=registration, address_id=address_id, registered_ip=anchor, at=self._clock.monotonic(),
-        )  # fmt: skip
-        if watch.bad.is_set():
-            raise SessionOver
-        self._last_proof = proof
-        self._publish(phase="bound", proof=proof, problem=None)
-        self._listener.on_proven(proof)
-
-    async def _accepted(self, wanted: Wanted, address_id: str) -> None:
-        """Wait until the phone line is registered with the id, where SIP presents."""
-        while self._ways.sip and not voice_presents(self._voice, wanted, address_id):
-            self._poke.clear()
-            await self._poke.wait()
-
-    async def _read_back(self, address_id: str) -> str:
-        for pause in READ_BACKS:
-            await asyncio.sleep(pause)
-            record = await self._api.get(address_id)
-            if record.registered_ip is not None:
-                return record.registered_ip
-        raise Retry(
-            "The platform accepted the address but does not show it as bound.",
-            emergency="911 goes out, but without a proven location.",
-            code="not_anchored",
+        self._publish(phase="proof", proof=None)
+        proof = await watch.race(
+            self._prover.prove(wanted, address_id, connection=self.binding.connection, null_anchor=self._null_anchor)
         )
-
-    def _resumed(self) -> int:
-        return self._network.resumed if self._network is not None else 0
+        self._last_proof = proof
+        self._publish(phase="bound", proof=proof, problem=None, retry_in=None)
+        self._listener.on_proven(proof)
 
     # ------------------------------------------------------------------ afterwards
 
     async def _hold(self, watch: Watch, wanted: Wanted, address_id: str | None) -> None:
         """Keep a session: tokens in time, proofs looked at again, until it is over."""
         token = await self._tokens.get()
-        next_audit = self._clock.boottime() + self._ways.audit_interval
-        seen = self._resumed()
+        next_audit = self._next_audit()
+        seen = self._around.resumed
         while True:
             await self._pause(watch, min(max(next_audit - self._clock.boottime(), LOOK_MIN), LOOK_MAX))
-            if seen != self._resumed():
-                seen = self._resumed()
+            if seen != self._around.resumed:
+                seen = self._around.resumed
                 if not await watch.session.check():
                     await self._lost(watch)
             token = await self._renew(watch, token)
-            if address_id is None or self._network is None or self._network.api is None:
+            if address_id is None or not self._around.online:
                 continue
-            if not self._proof_stands():
-                self._publish(proof=None)
-                await watch.race(self._prove(watch, wanted, address_id))
-            elif self._clock.boottime() >= next_audit:
-                await self._audit(watch, wanted, address_id)
-                next_audit = self._clock.boottime() + self._ways.audit_interval
+            audit = self._clock.boottime() >= next_audit
+            if audit or not self._prover.stands(self.binding.proof):
+                await self._look(watch, wanted, address_id, audit=audit)
+                next_audit = self._next_audit()
+
+    def _next_audit(self) -> float:
+        return self._clock.boottime() + self._ways.audit_interval
+
+    async def _look(self, watch: Watch, wanted: Wanted, address_id: str, *, audit: bool) -> None:
+        """Read back again until it is answered: trouble with the API is no reason to leave a healthy session."""
+        while True:
+            try:
+                if audit and self.binding.proof is not None:
+                    return await self._audit(watch, wanted, address_id)
+                return await self._prove(watch, wanted, address_id)
+            except (Retry, Backoff) as error:
+                if error.code in PRESENT_AGAIN:
+                    raise
+                delay = self._delay_after(wanted, error)
+                self._publish(phase="waiting", proof=None, problem=error, retry_in=delay)
+                await self._pause(watch, delay)
 
     async def _pause(self, watch: Watch, seconds: float) -> None:
         """Wait for a reason to look, at most so long; raises SessionOver when the session is over."""
@@ -373,8 +346,8 @@ class BindingWorker:
             raise SessionOver
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._poke.wait()
-        self._poke.clear()
+                await self._around.poke.wait()
+        self._around.poke.clear()
         if watch.bad.is_set():
             raise SessionOver
 
@@ -396,24 +369,10 @@ class BindingWorker:
             return token
         return fresh
 
-    def _proof_stands(self) -> bool:
-        proof = self.binding.proof
-        network = self._network
-        if proof is None or network is None:
-            return False
-        if self._ways.sip and self._voice.registration.kind is not RegistrationKind.REGISTERED:
-            return True  # nothing to prove before the line is back; the light is off by itself (S2)
-        same_line = proof.registration == self.registration or not self._ways.sip
-        return same_line and proof.resumed == network.resumed
-
     async def _audit(self, watch: Watch, wanted: Wanted, address_id: str) -> None:
         """Read a bound address back (S2: a failed read-back turns the light off)."""
         proof = self.binding.proof
-        try:
-            record = await watch.race(self._api.get(address_id))
-        except AgentError:
-            self._publish(phase="proof", proof=None)
-            raise
+        record = await watch.race(self._api.get(address_id))
         if record.registered_ip is None:
             self._publish(phase="proof", proof=None)
             raise Retry("The address was cleared on the platform; it is presented again.", code="cleared_elsewhere")
@@ -447,21 +406,10 @@ def _same_work(one: Wanted, other: Wanted) -> bool:
     return one.civic == other.civic or (same_id and one.civic is not None and other.civic is not None)
 
 
-def _epoch(voice: VoiceState) -> tuple[object, ...]:
-    registration = voice.registration
-    return (
-        voice.connected,
-        registration.kind is RegistrationKind.REGISTERED,
-        registration.generation,
-        registration.attempt,
-        registration.presented_id,
-    )
-
-
 def _replaced() -> NeedsHuman:
     return NeedsHuman(
         "Another device signed in as this phone's user and took its place.",
         emergency="911 goes out, but without a proven location.",
-        todo="Give each device a user of its own; then press Try again.",
+        todo="Give each device a user of its own; then pull this one's network cable and plug it in again.",
         code="session_replaced",
     )
