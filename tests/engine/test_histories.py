@@ -95,7 +95,6 @@ class Histories(RuleBasedStateMachine):
         world = self._w()
         reached = world.dial(emergency=emergency)
         assert reached == (world.platform.weather.public is not None), "S1: a 911 call did not go out"
-        self.writes_before = self._writes()
 
     @precondition(lambda self: self.world is not None and self.world.voice.state.calls > 0)
     @rule()
@@ -171,7 +170,13 @@ class Histories(RuleBasedStateMachine):
     def s4_an_emergency_call_is_never_touched(self) -> None:
         if self.world is None:
             return
-        assert not self.world.voice.fresh_under_call, "a REGISTER in a new life of the stack dropped the call"
+        world = self.world
+        assert not world.voice.fresh_under_call, "a REGISTER in a new life of the stack dropped the call"
+        if world.voice.state.interlock:
+            # What was on the wire when somebody dialed may arrive; nothing begins.
+            since = world.voice.interlock_since + 20 * world.platform.weather.latency
+            rebinds = [i for i in world.platform.seen if i.kind in {"accepted", "clear"} and i.address and i.at > since]
+            assert not rebinds, f"rebound during the interlock: {rebinds}"
 
     @invariant()
     def s11_effort_is_bounded(self) -> None:

@@ -216,6 +216,8 @@ class VirtualPlatform:
                 self.saw("read", rest[0])
             return resource
         self.saw("write", rest[0])
+        if rest[1:]:
+            self.saw("clear", rest[0])
         act = self.core.clear_anchor if rest[1:] == ["registered_ip"] else self.core.delete_address
         self.deliver(act(user, rest[0]))
         return {}

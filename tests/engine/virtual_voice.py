@@ -33,6 +33,7 @@ class VirtualVoice:
         self.fresh_under_call = 0
         """REGISTERs in a fresh life of the stack while a call was up: each would have dropped it (S4)."""
         self.registers = 0
+        self.interlock_since = 0.0
 
     # ---- VoicePort
 
@@ -62,6 +63,8 @@ class VirtualVoice:
         self._calls(0, interlock=False)
 
     def _calls(self, number: int, *, interlock: bool) -> None:
+        if interlock and not self.state.interlock:
+            self.interlock_since = self._now()
         self._do(self._machine.calls(number, self._now(), interlock=interlock))
         self._tell(replace(self.state, calls=number, interlock=interlock))
 

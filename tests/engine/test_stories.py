@@ -1,0 +1,255 @@
+"""Single stories in virtual time, one promise each: what the generated histories check, in readable form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agent.model import Ask, StatusKind
+from tests.engine.virtual_world import HOME, OFFICE, USER, World
+
+
+@pytest.fixture(name="world")
+def world_at_the_office() -> Iterator[World]:
+    """A fixed device, confirmed and bound at the office."""
+    world = World("fixed")
+    world.plug("office")
+    world.advance(2)
+    assert world.confirm("office")
+    world.advance(2)
+    assert kind(world) is StatusKind.BOUND
+    yield world
+    assert not world.green_without_proof
+    world.close()
+
+
+def kind(world: World) -> StatusKind:
+    return world.engine.light.kind
+
+
+def ask(world: World) -> Ask:
+    assert world.engine.decision is not None
+    return world.engine.decision.ask
+
+
+def count(world: World, what: str) -> int:
+    return sum(item.kind == what for item in world.platform.seen)
+
+
+def test_s2_the_light_goes_off_in_the_same_turn_in_which_the_carrier_is_lost(world: World) -> None:
+    world.interrupted = True
+    world.publish("carrier lost")
+    assert kind(world) is StatusKind.OFFLINE
+
+
+def test_s2_a_stale_anchor_is_not_green_before_the_verdict_had_time(world: World) -> None:
+    core = world.platform.core
+    core.behavior = core.behavior.changed({"network_changed_delay": 1.0})
+    world.unplug()
+    world.public["office"] = "203.0.113.99"
+    world.platform.core.faults.set("status", "SIP REGISTER", status=503, count=1)
+    world.plug("office")
+    world.advance(0.9)
+    assert kind(world) is not StatusKind.BOUND, "the anchor shows, but it is of the old network"
+    world.advance(30)
+    assert kind(world) is StatusKind.BOUND
+    assert world.engine.binding.proof is not None
+    assert world.engine.binding.proof.registered_ip == "203.0.113.99"
+
+
+def test_s3_at_an_unknown_place_a_confirmation_counts_only_until_the_next_move(world: World) -> None:
+    world.plug("nowhere")
+    world.advance(5)
+    assert (kind(world), ask(world)) == (StatusKind.PROVISIONAL, Ask.CONFIRM_PLACE)
+    assert world.confirm("home")
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+    world.plug("nowhere")
+    world.advance(5)
+    assert (kind(world), ask(world)) == (StatusKind.PROVISIONAL, Ask.CONFIRM_PLACE)
+
+
+def test_s4_a_move_during_an_emergency_call_binds_when_the_callback_window_is_over(world: World) -> None:
+    world.dial(emergency=True)
+    before = count(world, "write"), count(world, "accepted")
+    world.plug("home")
+    world.advance(60)
+    assert (count(world, "write"), count(world, "accepted")) == before
+    assert kind(world) is not StatusKind.BOUND
+    world.engine_call(world.voice.hang_up)
+    world.advance(60)
+    assert (count(world, "write"), count(world, "accepted")) == before, "the callback window counts, too"
+    world.engine_call(world.voice.window_over)
+    world.advance(5)
+    assert kind(world) is StatusKind.PROVISIONAL
+
+
+def test_s6_network_changed_puts_the_light_out_and_asks(world: World) -> None:
+    world.engine_call(lambda: world.platform.deliver(world.platform.core.push_network_changed(USER)))
+    world.advance(0.1)
+    assert (kind(world), ask(world)) == (StatusKind.UNBOUND, Ask.CONFIRM_PLACE)
+    presented = count(world, "presented")
+    world.advance(3600)
+    assert kind(world) is StatusKind.UNBOUND, "the no is final until somebody answers"
+    assert count(world, "presented") == presented
+    assert world.confirm("office")
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+
+
+def test_s6_an_address_that_is_gone_is_asked_for_and_registered_again(world: World) -> None:
+    for saved in world.platform.core.addresses.of(USER):
+        world.platform.core.delete_address(USER, saved.id)
+    world.unplug()
+    world.plug("office")
+    world.advance(5)
+    assert (kind(world), ask(world)) == (StatusKind.UNBOUND, Ask.CONFIRM_PLACE)
+    assert world.engine.light.cause == "address_gone"
+    assert world.confirm("office")
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+
+
+def test_s7_without_any_address_the_phone_registers_and_stays_registered() -> None:
+    world = World("movable")
+    world.plug("home")
+    world.advance(1000)
+    assert world.voice.registered
+    assert (kind(world), ask(world)) == (StatusKind.UNBOUND, Ask.CONFIRM_PLACE)
+    assert count(world, "presented") == 0
+    world.close()
+
+
+def test_s8_every_decision_says_why(world: World) -> None:
+    world.plug("home")
+    world.advance(3)
+    newest = world.desk.decisions(1)[0]
+    assert newest.verdict == "new"
+    assert newest.reasons == ("place_new", "fixed_device")
+    assert newest.evidence == ("subnet 192.168.1.0/24 on eth0", "gateway_mac 02:00:00:00:00:02 on eth0")
+    assert newest.wanted.startswith(OFFICE.one_line())
+
+
+def test_s11_a_flap_of_ten_minutes_costs_at_most_ten_registers_and_ten_writes(world: World) -> None:
+    registers, writes = world.voice.registers, count(world, "write")
+    for _ in range(600):
+        world.flap(0.5)
+        world.advance(0.5)
+    assert world.voice.registers - registers <= 10
+    assert count(world, "write") - writes <= 10
+    world.advance(30)
+    assert kind(world) is StatusKind.BOUND
+
+
+def test_s11_a_public_address_that_changes_all_the_time_is_not_chased(world: World) -> None:
+    writes = count(world, "write")
+    for number in range(60):
+        world.change_wan(100 + number)
+        world.advance(10)
+    assert count(world, "write") - writes <= 10
+
+
+def test_s12_a_suspend_is_a_new_generation_and_is_recorded(world: World) -> None:
+    world.suspend(3600)
+    assert kind(world) is StatusKind.CONNECTING
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+    assert world.store.events("gap:suspend")[0][1] == 3600
+
+
+def test_failure_10_and_11_a_clock_step_changes_nothing(world: World) -> None:
+    registers = world.voice.registers
+    world.clock.offset += 86400
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+    assert world.voice.registers == registers
+
+
+def test_failure_13_the_network_changes_while_an_earlier_change_is_in_progress(world: World) -> None:
+    for site in ("home", "office", "home", "office", "home"):
+        world.plug(site)
+        world.advance(0.015)
+    world.advance(10)
+    assert kind(world) is StatusKind.PROVISIONAL
+    world.plug("office")
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+
+
+def test_failure_20_nothing_is_bound_after_a_restart_before_it_is_proven(world: World) -> None:
+    lights = len(world.lights)
+    world.restart()
+    assert StatusKind.BOUND not in {kind for _, kind in world.lights[lights:]}
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+
+
+def test_failure_21_only_the_wan_address_changes(world: World) -> None:
+    world.change_wan(77)
+    world.advance(60)
+    assert kind(world) is StatusKind.BOUND
+    assert world.engine.binding.proof is not None
+    assert world.engine.binding.proof.registered_ip == "203.0.113.77"
+    assert ask(world) is Ask.NOTHING, "failure 22: nobody is asked at night"
+
+
+def test_failure_23_a_kiosk_moved_while_it_was_switched_off_claims_nothing(world: World) -> None:
+    world.site = None
+    world.platform.weather.public = None
+    world.restart()
+    world.plug("home")
+    world.advance(5)
+    assert (kind(world), ask(world)) == (StatusKind.PROVISIONAL, Ask.CONFIRM_PLACE)
+
+
+def test_failure_24_a_token_that_expired_for_a_week_recovers_by_itself(world: World) -> None:
+    world.platform.token_fails = True
+    world.platform.forget()
+    world.unplug()
+    world.plug("office")
+    world.advance(7 * 86400)
+    assert kind(world) is StatusKind.FAULT
+    assert world.voice.registered, "the phone goes on"
+    world.platform.token_fails = False
+    world.advance(60)
+    assert kind(world) is StatusKind.BOUND
+
+
+def test_failure_25_a_replaced_session_is_not_taken_back(world: World) -> None:
+    session = next(iter(world.platform.sessions.values()))
+    accepted = count(world, "accepted")
+    replaced = world.platform.core.signalling.end(session.id, "session_replaced", "another device")
+    world.engine_call(lambda: world.platform.deliver(replaced))
+    world.advance(7200)
+    assert count(world, "accepted") == accepted
+    assert (kind(world), world.engine.light.cause) == (StatusKind.FAULT, "session_replaced")
+    world.plug("office")
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND, "a new network is a reason to try once"
+
+
+def test_an_exposure_window_is_measured_from_the_loss_to_the_proof(world: World) -> None:
+    world.unplug()
+    world.advance(40)
+    world.plug("office")
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+    last = world.engine.exposure.last_seconds
+    assert last is not None
+    assert 40 < last < 42
+    assert world.engine.exposure.since_wall is None
+
+
+def test_the_address_that_was_confirmed_elsewhere_is_not_forgotten(world: World) -> None:
+    world.plug("home")
+    world.advance(2)
+    assert world.confirm("home")
+    world.advance(2)
+    for name, civic in (("office", OFFICE), ("home", HOME), ("office", OFFICE)):
+        world.plug(name)
+        world.advance(5)
+        overview = world.desk.overview()
+        assert (overview.status.kind, overview.proven) == (StatusKind.BOUND, True)
+        assert overview.address is not None
+        assert overview.address.street == civic.street
