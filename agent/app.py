@@ -40,10 +40,10 @@ class App:
         self.settings = settings
         self.clock = SystemClock()
         self.rng = random.Random()  # noqa: S311 - jitter
-        self.store, more = _open_store(settings)
+        self.store, store_problem = _open_store(settings)
         self.voice = VoiceClient(settings.sip.socket, self._voice_changed, self.rng)
         self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
-        self.engine.config_problems = tuple(problems + more)
+        self.engine.config_problems, self.engine.store_problem = tuple(problems), store_problem
         self.rest = RestClient(settings.platform, None)
         tokens = Tokens(settings.token, self.clock, self.rest.post_for_token)
         self.rest.tokens = tokens
@@ -71,6 +71,8 @@ class App:
             loop.add_signal_handler(number, stop.set)
         for problem in self.engine.config_problems:
             trace("config", problem=problem)
+        if self.engine.store_problem is not None:
+            trace("store", problem=self.engine.store_problem)
         self.engine.relight()
         await self._open_page()
         workers = {
@@ -139,16 +141,16 @@ class App:
             await asyncio.sleep(interval)
 
 
-def _open_store(settings: Settings) -> tuple[Store, list[str]]:
+def _open_store(settings: Settings) -> tuple[Store, str | None]:
     """Return the store, or one in memory and why: places are then forgotten at the next start, which is said."""
     path = settings.paths.state / "agent.db"
     try:
-        return Store(path), []
+        return Store(path), None
     except StoreTooNew as error:
         why = f"{path}: {error}; install the newer version again, or move the file away"
     except (sqlite3.Error, OSError) as error:
         why = f"{path}: the database cannot be opened: {error}; confirmations would not survive a restart"
-    return Store(None), [why]
+    return Store(None), why
 
 
 def run(config: Path) -> int:

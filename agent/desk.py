@@ -87,7 +87,7 @@ class Desk:
         """Return the saved addresses, likeliest first, each once."""
         engine = self._engine
         hints: list[tuple[CivicAddress, str | None, str]] = []
-        place = engine.memory.place(engine.here.verdict.place_id)
+        place = engine.memory.place(engine.where.verdict.place_id)
         if place is not None and place.confirmation is not None:
             said = place.confirmation
             hints.append((said.civic, said.address_id, "last confirmed on this network"))
@@ -134,7 +134,7 @@ class Desk:
     def places(self) -> tuple[PlaceRecord, ...]:
         """See Control."""
         memory = self._engine.memory
-        here = self._engine.here.verdict.place_id
+        here = self._engine.where.verdict.place_id
         records = [
             PlaceRecord(
                 id=place.id, current=place.id == here, evidence=tuple(_evidence(item) for item in place.observations),
@@ -199,7 +199,7 @@ class Desk:
         """Write the confirmation, then let the engine act on it."""
         engine = self._engine
         now = engine.clock.wall()
-        place_id = engine.place_here()
+        place_id = engine.where.place_here(engine.network)
         engine.store.confirm(
             place_id, user_id=engine.user, address_id=record.id, civic=record.civic, at=now, who=who
         )  # durable when it returns (S5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agent.clock import Clock
@@ -23,12 +22,8 @@ from agent.model import (
     EmergencyAddress,
     Gap,
     NetworkState,
-    Observation,
-    Place,
     RegistrationKind,
     StatusKind,
-    Verdict,
-    VerdictKind,
     VoiceInstruction,
     VoiceState,
     Wanted,
@@ -36,13 +31,10 @@ from agent.model import (
 from agent.settings import Settings
 from agent.status import Light, Scene, light
 from agent.store import DecisionRow, Store
+from agent.whereabouts import Judge, Whereabouts
 
 VOICE_GRACE = 3.0
 """Seconds that the voice process may be away before the light says so: a restart takes a fraction of one."""
-PLACE_OBSERVATIONS = 32
-"""Observations kept for a place: every interface and access point of a large office."""
-
-Judge = Callable[[Sequence[Observation], Sequence[Place], int | None, str | None], Verdict]
 
 
 class VoicePort(Protocol):
@@ -62,9 +54,6 @@ class VoicePort(Protocol):
 class _Generation:
     """What was learned in one network generation, on top of the network state itself."""
 
-    verdict: Verdict = dataclasses.field(default_factory=lambda: Verdict(VerdictKind.UNKNOWN, None))
-    judged: tuple[Observation, ...] | None = None
-    """The observations of the latched verdict; None: not judged yet."""
     wan_changes: int = 0
     denials: int = 0
     denied_after_clear: bool = False
@@ -72,8 +61,6 @@ class _Generation:
     refused: AddressRefused | None = None
     public_address: str | None = None
     instruction: VoiceInstruction | None = None
-    made_here: bool = False
-    """The place was made by a person's answer in this generation, before strong evidence was in."""
 
 
 class Engine:
@@ -83,7 +70,7 @@ class Engine:
         self.settings = settings
         self.store = store
         self.clock = clock
-        self._judge = judge
+        self.where = Whereabouts(store, clock, judge)
         self._voice_port = voice
         self.policy = Policy(mobility=settings.device.mobility, configured=settings.address)
         self.user = settings.token.user or store.user() or ""
@@ -95,6 +82,7 @@ class Engine:
         self.here = _Generation()
         self.worker: BindingWorker | None = None
         self.config_problems: tuple[str, ...] = ()
+        self.store_problem: str | None = None
         self.light = Light(StatusKind.CONNECTING, "starting", "", "")
         self.light_since = clock.wall()
         self.exposure = Exposure(store, clock)
@@ -121,6 +109,7 @@ class Engine:
         old, self.network = self.network, state
         if old is None or old.generation != state.generation:
             self.here = _Generation()
+            self.where.new_generation()
         self._tell_voice(state)
         if self.worker is not None:
             self.worker.network(state)
@@ -248,7 +237,7 @@ class Engine:
         """See Listener."""
         trace("proven", id=proof.address_id, registered_ip=proof.registered_ip, at=proof.at)
         self.relight()
-        place = self.here.verdict.place_id
+        place = self.where.verdict.place_id
         if place is not None:
             self.store.set_anchor(place, proof.registered_ip, self.here.public_address)
         self.store.select(self.user, proof.address_id, self.clock.wall())
@@ -274,7 +263,8 @@ class Engine:
         state = self.network
         if state is None:
             return
-        self._place(state)
+        if self.where.look(state, self.memory, self.here.public_address):
+            self._load()
         decision = decide(self._facts(state), self.memory, self.policy)
         changed = self.decision is None or _essence(decision) != _essence(self.decision)
         self.decision = decision
@@ -289,47 +279,10 @@ class Engine:
     def _facts(self, state: NetworkState) -> Facts:
         here = self.here
         return Facts(
-            network=state, verdict=here.verdict, wan_changes=here.wan_changes, denials=here.denials,
+            network=state, verdict=self.where.verdict, wan_changes=here.wan_changes, denials=here.denials,
             denied_after_clear=here.denied_after_clear, answers=here.answers, refused=here.refused is not None,
             interlock=self.voice.interlock,
         )  # fmt: skip
-
-    def _place(self, state: NetworkState) -> None:
-        """Latch the verdict of this generation; only an unknown place may still become known."""
-        here = self.here
-        if not state.evidence_complete or state.interrupted or (state.sip is None and state.api is None):
-            return
-        if here.judged == state.observations:
-            return
-        now = self.clock.wall()
-        known = here.judged is not None and here.verdict.kind is not VerdictKind.UNKNOWN
-        here.judged = state.observations
-        if known and here.verdict.place_id is not None:
-            # The same path, more to see: a second router of this place, which may carry the path one day.
-            self._see(here.verdict.place_id, state.observations, now)
-            self._load()
-            return
-        verdict = self._judge(state.observations, self.memory.places, self.memory.current_place_id, here.public_address)
-        if here.made_here and here.verdict.place_id is not None:
-            if verdict.kind is not VerdictKind.UNKNOWN:
-                self._see(here.verdict.place_id, state.observations, now)
-            return
-        if verdict.kind is VerdictKind.NEW:
-            verdict = dataclasses.replace(verdict, place_id=self.store.add_place(state.observations, now))
-        elif verdict.kind is not VerdictKind.UNKNOWN and verdict.place_id is not None:
-            self._see(verdict.place_id, state.observations, now)
-        here.verdict = verdict
-        self._load()
-
-    def _see(self, place_id: int, observations: Sequence[Observation], now: float) -> None:
-        """Add what is seen now to what is known of a place."""
-        place = self.memory.place(place_id)
-        known = {(item.kind, item.value, item.interface): item for item in (place.observations if place else ())}
-        for item in observations:
-            key = (item.kind, item.value, item.interface)
-            carried = known.get(key, item).on_path or item.on_path
-            known[key] = dataclasses.replace(item, on_path=carried)
-        self.store.see_place(place_id, tuple(known.values())[-PLACE_OBSERVATIONS:], now)
 
     def _record(self, state: NetworkState, decision: Decision) -> None:
         wanted = decision.wanted
@@ -363,25 +316,14 @@ class Engine:
 
     # ------------------------------------------------------------------ a person's answer
 
-    def place_here(self) -> int:
-        """Return the place to file an answer under, making one where nothing identifies it yet."""
-        here = self.here
-        if here.verdict.place_id is None:
-            observations = self.network.observations if self.network is not None else ()
-            place_id = self.store.add_place(observations, self.clock.wall())
-            here.verdict = dataclasses.replace(here.verdict, place_id=place_id)
-            here.made_here = True
-        assert here.verdict.place_id is not None  # noqa: S101 - made just now
-        return here.verdict.place_id
-
     def answered(self, address_id: str) -> None:
         """Act on a confirmation that is on disk: bind anew, unless exactly that address is proven already."""
         here = self.here
         proof = self.binding.proof if self.is_proven() else None
         if proof is None or proof.address_id != address_id:
             here.answers += 1 + here.denials
-        elif here.verdict.place_id is not None:
-            self.store.set_anchor(here.verdict.place_id, proof.registered_ip, here.public_address)
+        elif self.where.verdict.place_id is not None:
+            self.store.set_anchor(self.where.verdict.place_id, proof.registered_ip, here.public_address)
         here.denials, here.denied_after_clear, here.refused = 0, False, None
         self._load()
         if self.worker is not None:
@@ -414,7 +356,7 @@ class Engine:
         overdue = lost is not None and self.clock.monotonic() - lost >= VOICE_GRACE
         return Scene(
             network=self.network, voice=self.voice, voice_overdue=overdue, binding=self.binding, decision=decision,
-            proven=self.is_proven(), config_problems=self.config_problems,
+            proven=self.is_proven(), config_problems=self.config_problems, store_problem=self.store_problem,
             present=decision.wanted.civic if decision else None,
             likely=self.memory.last_confirmed or self.policy.configured,
         )  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from agent.control import Step
 from agent.dialstack.proof import Binding, voice_presents
+from agent.errors import NeedsHuman
 from agent.model import (
     Ask,
     CivicAddress,
@@ -20,6 +21,7 @@ from agent.model import (
 
 NO_LOCATION = "If somebody dials 911 now, the call goes out, but without a location."
 UNPROVEN = "If somebody dials 911 now, the call goes out, but it is not certain that the right location goes with it."
+NO_CALL = "911 cannot be called from this phone now; use another phone."
 
 _VOICE_DEAD = "The telephone program does not run."
 _FAULT_CODES = frozenset(
@@ -29,6 +31,8 @@ _FAULT_CODES = frozenset(
     }
 )  # fmt: skip
 """Problems that stay until a person acts."""
+_WORSE_CODES = frozenset({"captive_portal"})
+"""Problems that may keep the call itself from going out; they say so in words of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Scene:
     decision: Decision | None
     proven: bool
     config_problems: tuple[str, ...]
+    store_problem: str | None
+    """Why nothing can be kept on disk."""
     present: CivicAddress | None
     """The text of what is presented."""
     likely: CivicAddress | None
@@ -61,7 +67,7 @@ class Scene:
 
 def light(scene: Scene) -> Light:
     """Return the light for a scene: the first rule that applies, gravest first."""
-    for rule in (_config, _offline, _voice, _platform, _bound, _unbound):
+    for rule in (_config, _store, _offline, _voice, _platform, _bound, _unbound):
         found = rule(scene)
         if found is not None:
             return found
@@ -76,8 +82,27 @@ def _config(scene: Scene) -> Light | None:
     return Light(
         StatusKind.FAULT,
         "config_invalid",
-        f"The configuration is invalid: {scene.config_problems[0]}{tail}. {NO_LOCATION}",
+        f"The configuration is invalid: {scene.config_problems[0]}{tail}. {_reach(scene, NO_LOCATION)}",
         "Correct it, check it with `dialstack-agent check-config`, and restart the service.",
+    )
+
+
+def _reach(scene: Scene, otherwise: str) -> str:
+    """Return what dialing 911 would do where another problem hides that there is no way out."""
+    network = scene.network
+    no_path = network is not None and network.sip is None and network.api is None
+    no_registrar = any("sip.registrar: " in line for line in scene.config_problems)
+    return NO_CALL if no_path or no_registrar or scene.voice_overdue else otherwise
+
+
+def _store(scene: Scene) -> Light | None:
+    if scene.store_problem is None:
+        return None
+    return Light(
+        StatusKind.FAULT,
+        "store_unusable",
+        f"This phone cannot keep what it is told: {scene.store_problem}. {_reach(scene, UNPROVEN)}",
+        "Correct it and restart the service; until then an answer holds only until the next restart.",
     )
 
 
@@ -121,7 +146,7 @@ def _voice(scene: Scene) -> Light | None:
             StatusKind.FAULT,
             "wrong_password",
             f"The telephone line refused this phone's user name or password ({answer}). "
-            "911 is still attempted; nobody can call this phone.",
+            f"911 is still attempted; nobody can call this phone. {UNPROVEN}",
             "Have the SIP user name and password corrected.",
         )
     return Light(
@@ -139,9 +164,9 @@ def _platform(scene: Scene) -> Light | None:
     if problem.code in {"address_gone", "address_refused", "present_refused"}:
         return None  # the question says it
     return Light(
-        StatusKind.FAULT if problem.code in _FAULT_CODES else StatusKind.CONNECTING,
+        StatusKind.FAULT if isinstance(problem, NeedsHuman) or problem.code in _FAULT_CODES else StatusKind.CONNECTING,
         problem.code or "platform",
-        f"{problem.happened} {UNPROVEN}",
+        f"{problem.happened} {problem.emergency if problem.code in _WORSE_CODES else UNPROVEN}",
         problem.todo or "It is tried again by itself.",
     )
 

@@ -68,13 +68,17 @@ class WireList(msgspec.Struct):
 def decode(body: bytes, content_type: str, kind: type[T]) -> T:
     """Return a successful body as `kind`; raises Retry with code `captive_portal` or `bad_answer`."""
     if "json" not in content_type:
-        if b"<html" in body[:2048].lower() or "html" in content_type:
+        if _is_page(body, content_type):
             raise captive_portal()
         raise Retry("The platform answered something that is not JSON.", code="bad_answer")
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:
         raise Retry(f"The platform's answer could not be understood: {error}.", code="bad_answer") from error
+
+
+def _is_page(body: bytes, content_type: str) -> bool:
+    return "html" in content_type or ("json" not in content_type and b"<html" in body[:2048].lower())
 
 
 def captive_portal() -> AgentError:
@@ -87,10 +91,21 @@ def captive_portal() -> AgentError:
     )
 
 
+def _in_between(status: int) -> AgentError:
+    """Return the error for a redirect or a filter's page: not the platform's no (S6), nothing is forgotten for it."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return captive_portal()
+    return Retry(
+        f"Something on the way to the platform answered in its place (HTTP {status}).",
+        todo="Check whether this network filters what the phone may reach.",
+        code="bad_answer",
+    )
+
+
 def problem(status: int, headers: Mapping[str, str], body: bytes, content_type: str) -> AgentError:
     """Return the typed error for an answer that is not 2xx, with the platform's own words."""
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return captive_portal()
+    if status < HTTPStatus.BAD_REQUEST or (status < HTTPStatus.INTERNAL_SERVER_ERROR and _is_page(body, content_type)):
+        return _in_between(status)
     words, code, fields = _words(body, content_type)
     said = f": {words}" if words else ""
     request = headers.get("X-Request-Id", "")
@@ -130,7 +145,7 @@ def _by_status(status: int, headers: Mapping[str, str], said: str) -> AgentError
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of Retry-After in either form of RFC 9110 10.2.3, None when there is none."""
     text = headers.get("Retry-After", "").strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text)
     try:
         when = email.utils.parsedate_to_datetime(text)
@@ -155,5 +170,7 @@ def _words(body: bytes, content_type: str) -> tuple[str, str, dict[str, str]]:
     inner = data["error"] if isinstance(data.get("error"), dict) else data
     text = inner.get("message") or inner.get("error") or ""
     details = data.get("details") or inner.get("details")
-    fields = {str(k): str(v)[:_SHOWN] for k, v in details.items()} if isinstance(details, dict) else {}
+    if not isinstance(details, dict):  # or as siblings of the text
+        details = {name: data[name] for name in FIELDS if isinstance(data.get(name), str)}
+    fields = {str(k): str(v)[:_SHOWN] for k, v in details.items()}
     return str(text)[:_SHOWN].rstrip(". "), str(inner.get("code") or ""), fields

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from agent import __version__
-from agent.dialstack.answers import BODY_LIMIT, WireEmergencyAddress, WireList, decode, problem
+from agent.dialstack.answers import BODY_LIMIT, WireEmergencyAddress, WireList, captive_portal, decode, problem
 from agent.dialstack.civic import same_address
 from agent.dialstack.ports import Token, TokenSource, refused_token
 from agent.errors import AddressGone, AgentError, Backoff, NeedsHuman, Retry
@@ -63,7 +63,7 @@ class RestClient:
             timeout = aiohttp.ClientTimeout(total=self._settings.timeout)
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=timeout, headers={"User-Agent": USER_AGENT},
-                cookie_jar=aiohttp.DummyCookieJar(),
+                cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_no_redirects()],
             )  # fmt: skip
         return self._session
 
@@ -76,7 +76,7 @@ class RestClient:
         for _ in range(PAGES_LIMIT):
             if url is None:
                 break
-            page = decode(*await self._call("GET", url), WireList)
+            page = decode(*await self._collection("GET", url), WireList)
             found += [item.value() for item in page.data]
             url = self._next(page.next_page_url)
         return tuple(found)
@@ -97,7 +97,7 @@ class RestClient:
         key = self._posting[1]
         body = {name: value for name, value in asdict(civic).items() if value}
         try:
-            answer = await self._call("POST", ADDRESSES, body, {"Idempotency-Key": key})
+            answer = await self._collection("POST", ADDRESSES, body, {"Idempotency-Key": key})
             record = decode(*answer, WireEmergencyAddress).value()
         except (Retry, Backoff) as error:
             if error.code not in AMBIGUOUS:
@@ -110,12 +110,17 @@ class RestClient:
         return record
 
     async def _reconcile(self, civic: CivicAddress, known: set[str], error: AgentError) -> EmergencyAddress:
-        """Return the address that a POST without an answer made after all, or raise its error."""
+        """Return the address that a POST without an answer made after all, or raise its error.
+
+        The carrier may have respelled it; but an address that somebody else saved meanwhile is never taken for it (S3).
+        """
         fresh = [address for address in await self.list() if address.id not in known]
         for address in fresh:
             if same_address(address.civic, civic):
                 return address
-        if len(fresh) == 1:
+        if len(fresh) == 1 and same_address(
+            replace(fresh[0].civic, street="", city=""), replace(civic, street="", city="")
+        ):
             return fresh[0]
         raise error
 
@@ -145,6 +150,19 @@ class RestClient:
                 code="foreign_page",
             )
         return f"{parts.path}?{parts.query}"
+
+    async def _collection(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[bytes, str]:
+        """Call on all addresses: 404 is about the API there, not about an address."""
+        try:
+            return await self._call(method, path, body, headers)
+        except AddressGone as error:
+            raise NeedsHuman(
+                "The platform has no emergency addresses under this URL (HTTP 404).",
+                todo="Check platform.api in the configuration.",
+                code="request_refused",
+            ) from error
 
     async def _call(
         self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
@@ -191,7 +209,7 @@ async def request(
         headers = {**headers, "Content-Type": "application/json"}
     try:
         async with http.request(method, url, headers=headers, allow_redirects=False, **extra) as answer:
-            raw = await answer.content.read(BODY_LIMIT)
+            raw = await _body(answer.content)
             kind = answer.headers.get("Content-Type", "")
             if kept is not None:
                 kept.update(answer.headers)
@@ -202,8 +220,19 @@ async def request(
         raise transport_problem(error) from error
 
 
+async def _body(content: aiohttp.StreamReader) -> bytes:
+    """Return a body that may come in pieces, cut at BODY_LIMIT."""
+    parts, size = [], 0
+    while size < BODY_LIMIT and (part := await content.read(BODY_LIMIT - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
 def transport_problem(error: Exception) -> AgentError:
     """Return the typed error for a request that got no answer, in words that tell DNS, TLS and silence apart."""
+    if isinstance(error, _Redirected):
+        return captive_portal()
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return Retry("The platform did not answer in time.", code="timeout")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -214,6 +243,21 @@ def transport_problem(error: Exception) -> AgentError:
             return Retry(f"The platform's host name {error.host} cannot be looked up.", code="dns")
         return Retry(f"The platform at {error.host} cannot be reached: {reason}.", code="unreachable")
     return Retry(f"The connection to the platform was lost: {error or type(error).__name__}.", code="connection_lost")
+
+
+class _Redirected(aiohttp.ClientError):
+    """Somebody wants us to go elsewhere."""
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """Return a guard: aiohttp follows redirects of a WebSocket upgrade, and the token would go to that host."""
+
+    async def refuse(*_: object) -> None:
+        raise _Redirected
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
 
 
 def certificate_problem(text: str) -> AgentError:

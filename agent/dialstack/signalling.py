@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
-from agent.dialstack.answers import captive_portal
+from agent.dialstack.answers import captive_portal, retry_after
 from agent.dialstack.ports import Closed, Denied, Ended, Token
 from agent.dialstack.rest import USER_AGENT, transport_problem
 from agent.errors import AgentError, Backoff, NeedsHuman, Retry
@@ -28,7 +28,11 @@ CLOSE_WAIT = 1.0
 FRAME_LIMIT = 256 * 1024
 
 TOKEN_CODES = frozenset({"auth_failed", "auth_expired", "session_revoked"})
-_NEEDED = frozenset({"authenticated", "error", "network.changed", "auth.refreshed", "pong"})
+_NEEDED = ("authenticated", "error", "network.changed", "auth.refreshed", "pong")
+_ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+_TEXTS = ("type", "req_id", "code", "message", "user_id")
+_NOT_OURS = frozenset({"call_failed", "call_not_found", "presence_unavailable", "reachability_unavailable"})
+"""Codes that answer nothing that is sent here."""
 
 
 class Frame(msgspec.Struct):
@@ -38,8 +42,20 @@ class Frame(msgspec.Struct):
     req_id: str | None = None
     code: str = ""
     message: str = ""
-    fatal: bool | None = None
+    fatal: bool = False
     user_id: str = ""
+
+
+def parse(text: str | bytes) -> Frame | None:
+    """Return the frame in a message; one field of another type than expected must not hide a verdict (S6)."""
+    try:
+        raw = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    if not isinstance(raw, dict) or raw.get("type") not in _NEEDED:
+        return None
+    texts = {name: raw[name] for name in _TEXTS if isinstance(raw.get(name), str)}
+    return Frame(fatal=raw.get("fatal") is True, **texts)
 
 
 def signalling_url(settings: PlatformSettings) -> str:
@@ -109,32 +125,25 @@ class WebSocketSession:
             frame = await self._receive()
             if frame is None:
                 raise Retry("The platform closed the connection during sign-in.", code="connection_lost")
-            if frame.req_id not in {None, request}:
-                continue
-            if frame.type == "authenticated":
-                self.user_id = frame.user_id
-                return
             if frame.type == "network.changed":
                 self._deny()
-            elif frame.type == "error" and (frame.fatal or frame.req_id == request):
+            elif frame.type == "error" and (frame.fatal or _answers(frame, request)):
                 raise _refusal(frame)
+            elif frame.type == "authenticated" and frame.req_id in {None, request}:
+                self.user_id = frame.user_id
+                return
 
     async def _receive(self) -> Frame | None:
         """Return the next frame that can be read, None at the end."""
         while True:
             message = await self._socket.receive()
-            if message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}:
-                return None
-            if message.type is aiohttp.WSMsgType.ERROR:
+            if message.type in _ENDS:
                 return None
             self._heard.set()
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
-            try:
-                frame = msgspec.json.decode(message.data, type=Frame)
-            except msgspec.MsgspecError:
-                continue
-            if frame.type in _NEEDED:
+            frame = parse(message.data)
+            if frame is not None:
                 return frame
 
     async def _read(self) -> None:
@@ -143,15 +152,21 @@ class WebSocketSession:
             frame = await self._receive()
             if frame is None:
                 break
-            waiting = self._replies.pop(frame.req_id, None) if frame.req_id else None
-            if waiting is not None and not waiting.done():
-                waiting.set_result(frame)
-            elif frame.type == "network.changed":
+            if frame.type == "network.changed":
                 self._deny()
-            elif frame.type == "error" and frame.fatal:
+            elif frame.type in {"auth.refreshed", "error"}:
+                self._settle(frame)
+            if frame.type == "error" and frame.fatal:
                 last = Closed(_ended(frame.code), f"{frame.code}: {frame.message}"[:200])
                 break
         self._finish(last)
+
+    def _settle(self, frame: Frame) -> None:
+        """Hand a reply to whoever waits for it."""
+        for request, waiting in self._replies.items():
+            if not waiting.done() and (_answers(frame, request) or frame.fatal):
+                waiting.set_result(frame)
+                return
 
     def _deny(self) -> None:
         self._denied = True
@@ -162,7 +177,8 @@ class WebSocketSession:
             self._end = end
             self._queue.put_nowait(end)
             for waiting in self._replies.values():
-                waiting.cancel()
+                if not waiting.done():
+                    waiting.set_exception(_lost())
 
     async def _keep_alive(self) -> None:
         while self.alive:
@@ -200,9 +216,7 @@ class WebSocketSession:
             async with asyncio.timeout(REFRESH_WAIT):
                 await self._send({"type": "auth.refresh", "req_id": request, "token": token.secret})
                 frame = await reply
-        except (TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and self.alive:
-                raise
+        except TimeoutError as error:
             raise Retry("The platform did not answer the new token.", code="timeout") from error
         finally:
             self._replies.pop(request, None)
@@ -213,7 +227,7 @@ class WebSocketSession:
         try:
             await self._socket.send_str(msgspec.json.encode(frame).decode())
         except (ConnectionError, aiohttp.ClientError) as error:
-            raise Retry("The connection to the platform was lost.", code="connection_lost") from error
+            raise _lost() from error
 
     async def close(self) -> None:
         """See Session."""
@@ -258,8 +272,18 @@ def _handshake(error: aiohttp.WSServerHandshakeError) -> AgentError:
     if error.status < too_many and error.status // 100 in {2, 3}:
         return captive_portal()
     if error.status == too_many or error.status >= trouble:
-        return Backoff(f"The platform's signalling has trouble (HTTP {error.status}).", code="server_error")
+        text = f"The platform's signalling has trouble (HTTP {error.status})."
+        return Backoff(text, retry_after=retry_after(error.headers or {}), code="server_error")
     return Backoff(f"The platform refused the signalling connection (HTTP {error.status}).", code="request_refused")
+
+
+def _lost() -> Retry:
+    return Retry("The connection to the platform was lost.", code="connection_lost")
+
+
+def _answers(frame: Frame, request: str) -> bool:
+    """Tell whether a frame is the reply to a request; older servers echo no req_id (platform.md 4.1)."""
+    return frame.req_id == request or (frame.req_id is None and frame.code not in _NOT_OURS)
 
 
 def _ended(code: str) -> Ended:

@@ -7,8 +7,10 @@ import base64
 import binascii
 import contextlib
 import email.utils
+import os
+import signal
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -20,8 +22,14 @@ from agent.settings import TokenSettings
 
 EARLY = 60.0
 """Seconds before its end at which a token is renewed (the SDK's own figure, platform.md 4.5)."""
+LOOK_AGAIN = 5.0
+"""Seconds between tries to renew a token that is still good (platform.md 4.5: never sooner)."""
+REFUSED_HOLD = 60.0
+"""Seconds before a refused token is offered again while its source has no other (failure 16)."""
 COMMAND_TIMEOUT = 15.0
+REAP_WAIT = 1.0
 OUTPUT_LIMIT = 64 * 1024
+"""Bytes: a token has one or two thousand."""
 SANE_WALL = 1_767_225_600.0
 """2026-01-01: a wall clock before this program was written is no clock (failure 11)."""
 
@@ -51,44 +59,61 @@ class Tokens:
         self._clock = clock
         self._post = post
         self._token: Token | None = None
+        self._looked = 0.0
+        """Boottime of the last look at the source."""
+        self._refused: tuple[str, float] | None = None
+        """A secret that the platform refused, and until when it is not offered again."""
         self._lock = asyncio.Lock()
 
     async def get(self) -> Token:
         """See TokenSource."""
         async with self._lock:
             token = self._token
-            if token is None or self._due(token):
-                token = self._token = await self._read()
+            if token is None or self._expired(token):
+                self._token = None
+                token = await self._read()
+                if self._refused is not None and self._refused[0] == token.secret and self._held(self._refused[1]):
+                    raise _no_other()
+                self._token = token
+            elif self._due(token):
+                with contextlib.suppress(AgentError):  # what is in hand is good until it ends
+                    self._token = token = await self._read()
             return token
 
     async def renew(self, refused: Token) -> Token:
         """See TokenSource: reads the source once more; the same token again is an answer for people."""
         async with self._lock:
             if self._token is None or self._token.secret == refused.secret:
+                self._token = None
                 self._token = await self._read()
             if self._token.secret == refused.secret:
                 self._token = None
-                raise NeedsHuman(
-                    "The platform refused the token, and its source gives no other one.",
-                    emergency="911 and 933 still go out, but without a proven location.",
-                    todo="Put a new token where the device reads it; it is noticed by itself.",
-                    code="token_expired",
-                )
+                self._refused = (refused.secret, self._clock.boottime() + REFUSED_HOLD)
+                raise _no_other()
             return self._token
 
     def forget(self) -> None:
         """See TokenSource."""
         self._token = None
 
+    def _held(self, until: float) -> bool:
+        return self._clock.boottime() < until
+
+    def _expired(self, token: Token) -> bool:
+        return token.expires_at is not None and self._clock.boottime() >= token.expires_at
+
     def _due(self, token: Token) -> bool:
-        return token.expires_at is not None and self._clock.boottime() >= token.expires_at - EARLY
+        now = self._clock.boottime()
+        early = token.expires_at is not None and now >= token.expires_at - EARLY
+        return early and now >= self._looked + LOOK_AGAIN
 
     async def _read(self) -> Token:
+        self._looked = self._clock.boottime()
         source = self._settings.source
         if source == "command":
             token = parse(await self._run(), self._clock)
         elif source == "endpoint":
-            headers, body = await self._post(self._settings.endpoint, self._endpoint_secret())
+            headers, body = await self._ask()
             token = parse(body.decode(errors="replace"), self._clock, headers)
         else:
             token = parse(await asyncio.to_thread(read_secret, self._settings.file, "token"), self._clock)
@@ -112,29 +137,58 @@ class Tokens:
             return None
         return read_secret(self._settings.endpoint_secret_file, "token-endpoint-secret")
 
+    async def _ask(self) -> tuple[Mapping[str, str], bytes]:
+        """POST to the endpoint; its no is about this device's access to it, never about a token or an address."""
+        try:
+            return await self._post(self._settings.endpoint, self._endpoint_secret())
+        except NeedsHuman as error:
+            raise NeedsHuman(
+                "The token endpoint refused to give a token.",
+                emergency="911 and 933 still go out, but without a proven location.",
+                todo="Check token.endpoint and token.endpoint_secret_file.",
+                code="token_source",
+            ) from error
+
     async def _run(self) -> str:
         command = self._settings.command
         try:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise _command_failed(command[0], f"cannot be started: {error.strerror}") from error
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        output, status = b"", None
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT):
-                assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-                output = await process.stdout.read(OUTPUT_LIMIT)
-                status = await process.wait()
+                while len(output) <= OUTPUT_LIMIT and (part := await process.stdout.read(OUTPUT_LIMIT)):
+                    output += part
+                if len(output) <= OUTPUT_LIMIT:
+                    status = await process.wait()
         except TimeoutError as error:
             raise _command_failed(command[0], f"did not end within {COMMAND_TIMEOUT:g} s") from error
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+            await _reap(process)
+        if status is None:
+            raise _command_failed(command[0], f"printed more than {OUTPUT_LIMIT // 1024} KiB")
         if status != 0:
             raise _command_failed(command[0], f"ended with status {status}")
         return output.decode(errors="replace")
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    """Make an end of a command and what it started, unless it has ended by itself."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    with contextlib.suppress(TimeoutError):  # what left the session may hold the pipe
+        async with asyncio.timeout(REAP_WAIT):
+            while await process.stdout.read(OUTPUT_LIMIT):
+                pass  # a full pipe would keep its transport open
+            await process.wait()
 
 
 def parse(text: str, clock: Clock, headers: Mapping[str, str] | None = None) -> Token:
@@ -167,6 +221,9 @@ def _lifetime(claims: _Claims, expires: str, headers: Mapping[str, str] | None, 
             return (datetime.fromisoformat(expires) - sent).total_seconds()
     if claims.exp is not None and clock.wall() >= SANE_WALL:
         return claims.exp - clock.wall()
+    if claims.exp is None and expires and clock.wall() >= SANE_WALL:
+        with contextlib.suppress(ValueError, TypeError):
+            return (datetime.fromisoformat(expires) - datetime.fromtimestamp(clock.wall(), UTC)).total_seconds()
     if claims.exp is not None and claims.iat is not None:
         return claims.exp - claims.iat
     return None
@@ -182,6 +239,15 @@ def _claims(secret: str) -> _Claims:
         return msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)), type=_Claims)
     except (msgspec.MsgspecError, binascii.Error, ValueError):
         return _Claims()
+
+
+def _no_other() -> NeedsHuman:
+    return NeedsHuman(
+        "The platform refused the token, and its source gives no other one.",
+        emergency="911 and 933 still go out, but without a proven location.",
+        todo="Put a new token where the device reads it; it is noticed by itself.",
+        code="token_expired",
+    )
 
 
 def other_user(wanted: str, got: str) -> NeedsHuman:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 HEADER = struct.Struct("=IHHII")
@@ -15,6 +16,7 @@ ATTRIBUTE = struct.Struct("=HH")
 RTM_NEWLINK, RTM_DELLINK = 16, 17
 RTM_NEWNEIGH, RTM_DELNEIGH = 28, 29
 NDA_DST = 1
+NLA_TYPE_MASK = 0x3FFF
 AF_BRIDGE = 7
 
 
@@ -91,3 +93,28 @@ def _read_neighbor(body: memoryview, interest: Interest) -> Hint:
             return Hint.URGENT if (index, address) in interest.gateways else Hint.NOTHING
         offset += (length + 3) & ~3
     return Hint.LOOK
+
+
+def messages(data: bytes | memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield (type, body) of each message of a datagram; raise ValueError where a length lies."""
+    view, offset = memoryview(data), 0
+    while offset < len(view):
+        if len(view) - offset < HEADER.size:
+            raise ValueError("truncated message")
+        length, kind, _, _, _ = HEADER.unpack_from(view, offset)
+        if length < HEADER.size or offset + length > len(view):
+            raise ValueError("a length that lies")
+        yield kind, view[offset + HEADER.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def attributes(body: memoryview, offset: int = 0) -> Iterator[tuple[int, memoryview]]:
+    """Yield (type without its flags, payload) of each attribute; raise ValueError where a length lies."""
+    while offset < len(body):
+        if len(body) - offset < ATTRIBUTE.size:
+            raise ValueError("truncated attribute")
+        length, kind = ATTRIBUTE.unpack_from(body, offset)
+        if length < ATTRIBUTE.size or offset + length > len(body):
+            raise ValueError("a length that lies")
+        yield kind & NLA_TYPE_MASK, body[offset + ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3

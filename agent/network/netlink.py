@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 from types import ModuleType
 from typing import Any
 
+from agent.network.absence import Absences
 from agent.network.hints import Hint, Interest, read
 from agent.network.links import IFF_LOOPBACK, RawLink
 from agent.network.snapshot import (
@@ -58,6 +59,8 @@ class Hints:
     def __init__(self, on_hint: Callable[[Hint], None], on_overrun: Callable[[], None]) -> None:
         self.interest = Interest()
         """What is looked after; set it after every snapshot."""
+        self.absences = Absences()
+        """What the order of the messages proves; ask before a reading, not after."""
         self._on_hint = on_hint
         self._on_overrun = on_overrun
         self._buffer = bytearray(1 << 16)
@@ -85,6 +88,7 @@ class Hints:
             try:
                 size, (sender, _) = self._socket.recvfrom_into(self._buffer)
             except BlockingIOError:
+                self.absences.drained()
                 break
             except OSError as error:
                 # Failure 1: ENOBUFS is reported once and the socket goes on. What was lost is unknown (S12), so
@@ -92,10 +96,12 @@ class Hints:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self._on_overrun()
+                self.absences.overrun()
                 strongest = Hint.URGENT
                 continue
-            if sender == 0:
-                strongest = max(strongest, read(view[:size], self.interest))
+            if sender == 0 and (hint := read(view[:size], self.interest)) is not Hint.NOTHING:
+                strongest = max(strongest, hint)
+                self.absences.take(view[:size], self.interest)
         if strongest is not Hint.NOTHING:
             self._on_hint(strongest)
 

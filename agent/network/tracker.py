@@ -19,7 +19,7 @@ import enum
 from dataclasses import replace
 
 from agent.model import NetworkState, Path
-from agent.network.evidence import GatewayEvidence, gateways
+from agent.network.evidence import GatewayEvidence, Seen, gateways
 from agent.network.penalty import Pace, Penalty
 from agent.network.place import is_shared_mac, observe
 from agent.network.snapshot import EMPTY, Snapshot
@@ -72,10 +72,10 @@ class Tracker:
 
     # ------------------------------------------------------------------ inputs
 
-    def see(self, snapshot: Snapshot, now: float, event_at: float) -> NetworkState | None:
+    def see(self, snapshot: Snapshot, now: float, event_at: float, seen: Seen | None = None) -> NetworkState | None:
         """Take in the newest snapshot, whose first hint came at `event_at`; always stored (failure 8)."""
         before, self._snapshot = self._snapshot, snapshot
-        away = self._evidence.update(snapshot, now)
+        away = self._evidence.update(snapshot, now, seen)
         first = self._published is None
         if self._sip and self._sip.interface in away:
             # In every phase: what was proven before this loss proves nothing, the wait for the gateway begins anew.

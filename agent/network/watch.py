@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from agent.clock import Clock, SleepDetector
 from agent.model import Gap, NetworkState
-from agent.network.evidence import gateways
+from agent.network.evidence import Seen, gateways
 from agent.network.hints import Hint, Interest, gateway_key
 from agent.network.netlink import Hints, Reader
 from agent.network.penalty import Pace
@@ -154,6 +154,7 @@ class NetworkWatcher:
         self._settled = started >= self._last_hint + self._settings.quiet
         self._audit_at = started + self._settings.audit_interval
         self._tokens, self._read_at = max(0.0, self._tokens - 1), started
+        absent = hints.absences.since_loss()  # not after the reading: what it brings may have gone meanwhile
         try:
             dump = await reader.read(self._hosts[0].addresses, self._hosts[1].addresses)
         except BaseException:
@@ -163,8 +164,9 @@ class NetworkWatcher:
         snapshot = build(dump, self._settings.portable_interfaces, self._settings.ignore_interfaces)
         now = self._clock.monotonic()
         self._snapshot = snapshot
-        hints.interest = interest(snapshot)
-        self._publish(self._tracker.see(snapshot, now, started if event_at is None else event_at))
+        hints.interest = interest(snapshot, hints.interest)
+        seen = Seen(asked_at=started, absent=absent)
+        self._publish(self._tracker.see(snapshot, now, started if event_at is None else event_at, seen))
         if overrun is not None:
             self._on_gap(Gap("overrun", now - overrun, "netlink messages were lost; everything was read again"))
         for done in audits:
@@ -188,6 +190,8 @@ class NetworkWatcher:
         if asleep:
             self._on_gap(Gap("suspend", asleep, f"the device slept for {asleep:.0f} s"))
             self._tracker.slept(now)
+            if self.hints:
+                self.hints.absences.forget()
             self._look()
         if step:
             # Failure 11: a clock step is not a sleep; nothing happened to the network.
@@ -236,14 +240,19 @@ class NetworkWatcher:
         return now + (1 - self._tokens) * REFILL
 
 
-def interest(snapshot: Snapshot) -> Interest:
-    """Return what the hints should look after: every real network card, and the routers that are evidence."""
+def interest(snapshot: Snapshot, before: Interest | None = None) -> Interest:
+    """Return what the hints should look after: every real network card, and the routers that are evidence.
+
+    The routers of a link that is away stay: their end may not have been told yet.
+    """
+    routers = {
+        gateway_key(path.ifindex, gateway)
+        for path in gateways(snapshot)
+        if (gateway := snapshot.gateway(path)) is not None
+    }
+    away = {link.index for link in snapshot.links if not link.usable}
     return Interest(
         links=frozenset(link.index for link in snapshot.links if link.tells_place)
         | frozenset(path.ifindex for path in (snapshot.sip, snapshot.api) if path),
-        gateways=frozenset(
-            gateway_key(path.ifindex, gateway)
-            for path in gateways(snapshot)
-            if (gateway := snapshot.gateway(path)) is not None
-        ),
+        gateways=frozenset(routers | {one for one in (before or Interest()).gateways if one[0] in away}),
     )
