@@ -177,6 +177,13 @@ class Desk:
                 code="place_changed",
             )
         self._store(record, who)
+        if engine.store_problem is not None:
+            raise NeedsHuman(
+                "The answer is used from now on, but it could not be saved.",
+                emergency="After the next restart this phone asks again, and until then presents what is configured.",
+                todo="Have the device's storage checked.",
+                code="not_saved",
+            )
         return self.overview()
 
     async def _resolve(self, address_id: str | None, civic: CivicAddress | None) -> EmergencyAddress:

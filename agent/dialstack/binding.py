@@ -19,7 +19,7 @@ from agent.dialstack.prover import Prover, Surroundings
 from agent.dialstack.watching import SessionOver, Watch
 from agent.effort import Budget
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
-from agent.model import CivicAddress, NetworkState, VoiceState, Wanted
+from agent.model import AddressSource, CivicAddress, NetworkState, VoiceState, Wanted
 from agent.tasks import end
 
 STABLE = 30.0
@@ -186,8 +186,19 @@ class BindingWorker:
         except AgentError as error:
             await self._drop()
             self._publish(problem=error)
+            self._present_unproven(wanted)
             return self._delay_after(wanted, error)
         return self._backoff.next()
+
+    def _present_unproven(self, wanted: Wanted) -> None:
+        """Without API or token, let the phone line present what staff confirmed here and was proven here before (S3 b).
+
+        Nothing is cleared and nothing is claimed; the platform binds it where the network is still the same, so that
+        911 keeps its location through an outage of everything but the registrar.
+        """
+        confirmed_here = wanted.source is AddressSource.CONFIRMED_HERE and wanted.keep_anchor is not None
+        if confirmed_here and self._ways.sip and self._free.is_set():
+            self._listener.present(wanted, wanted.address_id)
 
     def _delay_after(self, wanted: Wanted, error: AgentError) -> float:
         if error.code == "present_refused":

@@ -55,8 +55,8 @@ _REQUIRED = {
     "state": "the state is missing",
     "postal_code": "the postal code is missing",
 }
-_US_ZIP = re.compile(r"\d{5}(-\d{4})?")
-_CA_POSTAL = re.compile(r"[A-Z]\d[A-Z] ?\d[A-Z]\d")
+_US_ZIP = re.compile(r"\d{5}(-\d{4})?", re.ASCII)
+_CA_POSTAL = re.compile(r"[A-Z]\d[A-Z] ?\d[A-Z]\d", re.ASCII)
 
 
 def civic_from(fields: Mapping[str, object]) -> tuple[CivicAddress | None, dict[str, str]]:
@@ -112,6 +112,7 @@ _ABBREVIATIONS = {
     "street": "st", "avenue": "ave", "boulevard": "blvd", "road": "rd", "drive": "dr", "lane": "ln", "court": "ct",
     "place": "pl", "square": "sq", "highway": "hwy", "parkway": "pkwy", "suite": "ste", "apartment": "apt",
     "floor": "fl", "room": "rm", "north": "n", "south": "s", "east": "e", "west": "w",
+    "northeast": "ne", "northwest": "nw", "southeast": "se", "southwest": "sw",
 }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def proven(
         and wanted.civic is not None
         and (wanted.address_id is None or wanted.address_id == proof.address_id)
     )
-    if not current or binding.denied:
+    if not current or binding.denied or not (by_signalling or by_sip):
         return False
     if binding.connection == 0 or proof.connection != binding.connection:
         return False

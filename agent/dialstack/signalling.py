@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
 
 from agent.dialstack.answers import captive_portal, retry_after
+from agent.dialstack.frames import TOKEN_CODES, Frame, answers, ended, parse, refusal
 from agent.dialstack.ports import Closed, Denied, Ended, Token
 from agent.dialstack.rest import USER_AGENT, transport_problem
-from agent.errors import AgentError, Backoff, NeedsHuman, Retry
+from agent.errors import AgentError, Backoff, Retry
 from agent.settings import PlatformSettings
+
+__all__ = ["SUBPROTOCOL", "TOKEN_CODES", "WebSocketSession", "WebSocketSignalling", "signalling_url"]
 
 SUBPROTOCOL = "dialstack.webrtc.v1"
 AUTHENTICATED_WAIT = 20.0
@@ -27,35 +31,7 @@ CLOSE_WAIT = 1.0
 """Seconds for a polite goodbye: the platform sees the session end either way."""
 FRAME_LIMIT = 256 * 1024
 
-TOKEN_CODES = frozenset({"auth_failed", "auth_expired", "session_revoked"})
-_NEEDED = ("authenticated", "error", "network.changed", "auth.refreshed", "pong")
 _ENDS = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
-_TEXTS = ("type", "req_id", "code", "message", "user_id")
-_NOT_OURS = frozenset({"call_failed", "call_not_found", "presence_unavailable", "reachability_unavailable"})
-"""Codes that answer nothing that is sent here."""
-
-
-class Frame(msgspec.Struct):
-    """The fields of any frame that matter here; all others, and unknown types, are ignored (platform.md 9.10)."""
-
-    type: str = ""
-    req_id: str | None = None
-    code: str = ""
-    message: str = ""
-    fatal: bool = False
-    user_id: str = ""
-
-
-def parse(text: str | bytes) -> Frame | None:
-    """Return the frame in a message; one field of another type than expected must not hide a verdict (S6)."""
-    try:
-        raw = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    if not isinstance(raw, dict) or raw.get("type") not in _NEEDED:
-        return None
-    texts = {name: raw[name] for name in _TEXTS if isinstance(raw.get(name), str)}
-    return Frame(fatal=raw.get("fatal") is True, **texts)
 
 
 def signalling_url(settings: PlatformSettings) -> str:
@@ -64,8 +40,8 @@ def signalling_url(settings: PlatformSettings) -> str:
         return settings.signalling
     parts = urlsplit(settings.api)
     host = parts.netloc
-    if host.startswith("api."):
-        host = "webrtc." + host.removeprefix("api.")
+    if host.lower().startswith("api."):
+        host = f"webrtc.{host[4:]}"
     path = parts.path.rstrip("/")
     if not path.endswith("/v1/webrtc"):
         path += "/v1/webrtc"
@@ -127,8 +103,8 @@ class WebSocketSession:
                 raise Retry("The platform closed the connection during sign-in.", code="connection_lost")
             if frame.type == "network.changed":
                 self._deny()
-            elif frame.type == "error" and (frame.fatal or _answers(frame, request)):
-                raise _refusal(frame)
+            elif frame.type == "error" and (frame.fatal or answers(frame, request)):
+                raise refusal(frame)
             elif frame.type == "authenticated" and frame.req_id in {None, request}:
                 self.user_id = frame.user_id
                 return
@@ -142,8 +118,7 @@ class WebSocketSession:
             self._heard.set()
             if message.type is not aiohttp.WSMsgType.TEXT:
                 continue
-            frame = parse(message.data)
-            if frame is not None:
+            if (frame := parse(message.data)) is not None:
                 return frame
 
     async def _read(self) -> None:
@@ -154,19 +129,18 @@ class WebSocketSession:
                 break
             if frame.type == "network.changed":
                 self._deny()
-            elif frame.type in {"auth.refreshed", "error"}:
-                self._settle(frame)
+            self._settle(frame)
             if frame.type == "error" and frame.fatal:
-                last = Closed(_ended(frame.code), f"{frame.code}: {frame.message}"[:200])
+                last = Closed(ended(frame.code), f"{frame.code}: {frame.message}"[:200])
                 break
         self._finish(last)
 
     def _settle(self, frame: Frame) -> None:
-        """Hand a reply to whoever waits for it."""
+        """Hand the reply to a refresh to whoever waits for it."""
         for request, waiting in self._replies.items():
-            if not waiting.done() and (_answers(frame, request) or frame.fatal):
+            ours = frame.fatal or (frame.type in {"auth.refreshed", "error"} and answers(frame, request))
+            if ours and not waiting.done():
                 waiting.set_result(frame)
-                return
 
     def _deny(self) -> None:
         self._denied = True
@@ -210,6 +184,8 @@ class WebSocketSession:
 
     async def refresh(self, token: Token) -> None:
         """See Session."""
+        if not self.alive:
+            raise _lost()
         request = next(self._ids)
         reply = self._replies[request] = asyncio.get_running_loop().create_future()
         try:
@@ -221,7 +197,7 @@ class WebSocketSession:
         finally:
             self._replies.pop(request, None)
         if frame.type == "error":
-            raise _refusal(frame)
+            raise refusal(frame)
 
     async def _send(self, frame: dict[str, str]) -> None:
         try:
@@ -268,10 +244,9 @@ class WebSocketSignalling:
 
 
 def _handshake(error: aiohttp.WSServerHandshakeError) -> AgentError:
-    too_many, trouble = 429, 500
-    if error.status < too_many and error.status // 100 in {2, 3}:
+    if error.status // 100 in {2, 3}:
         return captive_portal()
-    if error.status == too_many or error.status >= trouble:
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         text = f"The platform's signalling has trouble (HTTP {error.status})."
         return Backoff(text, retry_after=retry_after(error.headers or {}), code="server_error")
     return Backoff(f"The platform refused the signalling connection (HTTP {error.status}).", code="request_refused")
@@ -279,26 +254,3 @@ def _handshake(error: aiohttp.WSServerHandshakeError) -> AgentError:
 
 def _lost() -> Retry:
     return Retry("The connection to the platform was lost.", code="connection_lost")
-
-
-def _answers(frame: Frame, request: str) -> bool:
-    """Tell whether a frame is the reply to a request; older servers echo no req_id (platform.md 4.1)."""
-    return frame.req_id == request or (frame.req_id is None and frame.code not in _NOT_OURS)
-
-
-def _ended(code: str) -> Ended:
-    if code in TOKEN_CODES:
-        return Ended.TOKEN
-    return Ended.REPLACED if code == "session_replaced" else Ended.LOST
-
-
-def _refusal(frame: Frame) -> AgentError:
-    """Return the typed error for an `error` frame during sign-in or refresh (platform.md 4.3)."""
-    said = f"{frame.code}: {frame.message}"[:200].rstrip(". ")
-    if frame.code in TOKEN_CODES:
-        return NeedsHuman(f"The platform refused the token ({said}).", code="token_refused")
-    if frame.code in {"invalid_message", "emergency_address_required"}:
-        return NeedsHuman(f"The platform refused the address ({said}).", code="present_refused")
-    if frame.code == "session_replaced":
-        return NeedsHuman("Another device uses this phone's user.", code="session_replaced")
-    return Backoff(f"The platform refused the sign-in ({said}).", code=frame.code or "signalling_error")

@@ -103,6 +103,8 @@ class Registrations:
             if request.contact == "*":
                 self._live = {kept: r for kept, r in self._live.items() if kept[0] != user}
             return ()
+        # A phone that starts anew has a new Call-ID, but its contact, seen from the same address, is the same binding.
+        self._live = {kept: r for kept, r in self._live.items() if kept[0] != user or not _same_contact(r, request)}
         heard = request.presented if platform.behavior.sip_header == "honor" else None
         verdict = platform.present(user, heard, request.source, "sip")
         self._live[key] = Registration(
@@ -120,3 +122,7 @@ class Registrations:
         if verdict.binds or verdict is Judgement.NOTHING or not platform.behavior.sip_mismatch_notifies:
             return ()
         return tuple(send for s in platform.signalling.live(user) for send in platform.network_changed(s.id))
+
+
+def _same_contact(one: Registration, other: Register) -> bool:
+    return (one.contact, one.source, one.port) == (other.contact, canonical(other.source), other.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Final, Literal
 
@@ -110,6 +111,14 @@ class Line:
             return True
         return instructed and watch.has_carrier(self._interface)
 
+    def _newest_password(self) -> str:
+        """Return the password as it stands in its file now: a corrected one is noticed at the next attempt."""
+        with contextlib.suppress(Exception):  # whatever is wrong with the file, the phone goes on with what it has
+            from agent.config import read_secret
+
+            self._password = read_secret(self._settings.password_file, "sip-password")
+        return self._password
+
     def _plan(self, address: str, source: str | None) -> StackPlan:
         settings = self._settings
         return StackPlan(
@@ -119,7 +128,7 @@ class Line:
             transport=settings.transport,
             username=settings.username,
             domain=self.domain,
-            password=self._password,
+            password=self._newest_password(),
             source=source or None,
             local_port=settings.local_port,
             expires=settings.expires,

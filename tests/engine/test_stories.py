@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.model import Ask, StatusKind
-from tests.engine.virtual_world import HOME, OFFICE, USER, World
+from tests.engine.virtual_world import HOME, OFFICE, PUBLIC, USER, World
 
 
 @pytest.fixture(name="world")
@@ -253,3 +253,20 @@ def test_the_address_that_was_confirmed_elsewhere_is_not_forgotten(world: World)
         assert (overview.status.kind, overview.proven) == (StatusKind.BOUND, True)
         assert overview.address is not None
         assert overview.address.street == civic.street
+
+
+def test_s3_through_an_outage_of_the_api_the_line_presents_what_was_proven_here(world: World) -> None:
+    world.platform.weather.api_down = True
+    world.restart()
+    world.advance(60)
+    assert kind(world) is not StatusKind.BOUND, "nothing is claimed without a read-back"
+    saved = world.platform.core.addresses.of(USER)[0]
+    assert world.voice.state.registration.presented_id == saved.id
+    assert world.platform.core.bound_address(USER, PUBLIC["office"], "sip") == saved.id
+    world.plug("home")
+    world.advance(60)
+    assert world.voice.registered
+    assert world.voice.state.registration.presented_id is None, "it does not travel"
+    world.platform.weather.api_down = False
+    world.advance(60)
+    assert kind(world) is StatusKind.PROVISIONAL

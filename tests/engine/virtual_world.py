@@ -329,4 +329,4 @@ def _last(seen: list[Seen], kind: str) -> Seen | None:
     return next((item for item in reversed(seen) if item.kind == kind), None)
 
 
-__all__ = ["ADDRESSES", "HOME", "OFFICE", "SITES", "TYPO", "USER", "World"]
+__all__ = ["ADDRESSES", "HOME", "OFFICE", "PUBLIC", "SITES", "TYPO", "USER", "World"]

@@ -79,6 +79,15 @@ def test_the_granted_time_is_renewed_between_85_and_90_percent() -> None:
         assert registers(subject.tick(due)) == [Register(ONE, "refresh")]
 
 
+def test_s2_a_refresh_does_not_shake_the_registration_in_force() -> None:
+    subject = registered()
+    assert subject.due is not None
+    assert registers(subject.tick(subject.due)) == [Register(ONE, "refresh")]
+    assert subject.sent(110.0) == []
+    assert subject.registration.kind is RegistrationKind.REGISTERED
+    assert report(subject.result(RegisterResult(503, "No"), 110.1)).kind is RegistrationKind.FAILED
+
+
 def test_a_200_that_grants_nothing_is_no_success() -> None:
     subject = machine()
     subject.instruct(ONE, 0.0, HERE)

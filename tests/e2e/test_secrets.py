@@ -1,0 +1,191 @@
+"""S10: secrets stay secret, after a day with moves, failures, calls and wrong answers."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from agent.lab.http_unix import UnixConnection
+from agent.lab.stage import HOME, OFFICE, PASSWORD, PLATFORM, USER, Stage, secret
+from tests.e2e.conftest import Open
+from tests.e2e.house import bound, confirm, kill, look, shows
+from tests.e2e.phone import dial
+
+pytestmark = [pytest.mark.netns, pytest.mark.sip, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+OWN = {"sip-password", "token", "endpoint-secret"}
+"""Files of the device that hold one secret each and nothing else."""
+PLATFORMS = {"simulator.json"}
+"""The platform's own file; it is not on the device."""
+PAGES = (
+    "/", "/addresses", "/addresses/new", "/history", "/static/page.js", "/static/page.css", "/nowhere",
+    "/api/v1/status", "/api/v1/addresses", "/api/v1/places", "/api/v1/decisions?limit=1000", "/api/v1/nowhere",
+)  # fmt: skip
+STREAMS = ("/events", "/api/v1/events")
+COMMANDS = (
+    ["status", "--json"], ["status"], ["addresses", "--json"], ["decisions", "--json"], ["places", "--json"],
+    ["check-config", "--json"], ["check-config"], ["version"],
+)  # fmt: skip
+
+
+class TokenDesk:
+    """A site's token endpoint: mints for who knows its secret, remembers what it gave out."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.secret = f"endpoint-{secrets.token_hex(16)}"
+        self.minted: set[str] = set()
+        desk = self
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                known = self.headers["Authorization"] == f"Bearer {desk.secret}"
+                body = stage.control("POST", "tokens", {"user": USER}) if known else {"error": "who are you?"}
+                desk.minted |= {body["client_secret"]} if known else set()
+                raw = json.dumps(body).encode()
+                self.send_response(201 if known else 401)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                with contextlib.suppress(BrokenPipeError):  # the cable was moved meanwhile
+                    self.wfile.write(raw)
+
+            def log_message(self, *_: object) -> None:
+                """Stay quiet."""
+
+        with stage.lab.in_namespace("platform"):
+            self.server = http.server.ThreadingHTTPServer((PLATFORM, 0), Answer)
+        self.url = f"http://{PLATFORM}:{self.server.server_address[1]}/token"
+
+
+@contextmanager
+def token_desk(stage: Stage) -> Iterator[TokenDesk]:
+    desk = TokenDesk(stage)
+    thread = threading.Thread(target=desk.server.serve_forever, name="token desk")
+    thread.start()
+    try:
+        yield desk
+    finally:
+        desk.server.shutdown()
+        desk.server.server_close()
+        thread.join()
+
+
+def configure(stage: Stage, desk: TokenDesk, **changes: str) -> None:
+    """Write a configuration that takes its token from the endpoint."""
+    path = stage.write_config(**changes)
+    source = f'source = "endpoint"\nendpoint = "{desk.url}"\nendpoint_secret_file = "{stage.folder}/endpoint-secret"'
+    path.write_text(re.sub(r"\[token\]\nfile = .*", f"[token]\n{source}", path.read_text()))
+
+
+class Ears:
+    """Everything that the device said to anybody."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.heard: dict[str, str] = {}
+
+    def listen(self, when: str) -> None:
+        """Read every page, stream and command."""
+        for url in PAGES:
+            _, self.heard[f"{when}: {url}"] = look(self._stage, url)
+        for url in STREAMS:
+            self.heard[f"{when}: {url}"] = self._beginning(url)
+        for command in COMMANDS:
+            self.heard[f"{when}: {' '.join(command)}"] = self._command(command)
+        for name in ("agent", "voice"):
+            pid = self._stage.process(name).pid
+            self.heard[f"{when}: {name}'s arguments"] = Path(f"/proc/{pid}/cmdline").read_text()
+            self.heard[f"{when}: {name}'s environment"] = Path(f"/proc/{pid}/environ").read_text()
+
+    def _beginning(self, url: str) -> str:
+        connection = UnixConnection(self._stage.agent_socket)
+        connection.request("GET", url, headers={"Host": "localhost"})
+        text = connection.getresponse().read1(65536).decode()
+        connection.close()
+        return text
+
+    def _command(self, command: list[str]) -> str:
+        argv = ["-m", "agent", "--config", str(self._stage.folder / "agent.toml"), *command]
+        done = subprocess.run(
+            [sys.executable, *argv],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(__file__).resolve().parents[2],
+        )
+        return done.stdout + done.stderr
+
+
+def live(stage: Stage, desk: TokenDesk, ears: Ears) -> None:
+    """Confirm, move, fail in every way that mentions a secret, call, restart."""
+    stage.wait_until("the question", lambda seen: seen["ask"] != "nothing")
+    confirm(stage, OFFICE)
+    bound(stage)
+    dial(stage, "933", seconds=2)
+    ears.listen("bound")
+    stage.control("POST", "revoke", {"user": USER})
+    stage.lab.plug("home")
+    stage.wait_until("provisional", lambda seen: seen["status"]["kind"] == "provisional", 60)
+    confirm(stage, HOME)
+    bound(stage, HOME)
+    stage.control("POST", "faults", {"kind": "status", "status": 401, "path": "* /v1/*", "count": None})
+    stage.lab.plug("office")
+    shows(stage, "fault", "token_refused")
+    ears.listen("token refused")
+    stage.control("DELETE", "faults")
+    stage.stop_agent()
+    secret(stage.folder / "endpoint-secret", f"{desk.secret}-wrong")
+    stage.start_agent()
+    shows(stage, "fault", "token_source")
+    ears.listen("endpoint refuses")
+    secret(stage.folder / "endpoint-secret", desk.secret)
+
+
+def blunder(stage: Stage, desk: TokenDesk, ears: Ears) -> None:
+    """Write secrets where they must not stand, and a password that is refused."""
+    stage.stop_agent()
+    configure(stage, desk, sip=f'password = "{PASSWORD}"', platform_more=f'token = "{desk.secret}"')
+    stage.control("POST", "users", {"id": USER, "sip_username": "kiosk", "sip_password": "another"})
+    kill(stage, "voice")
+    stage.start_agent()
+    stage.wait_until("the refusal", lambda seen: "password is not accepted" in seen["phone"])
+    shows(stage, "fault", "config_invalid")
+    ears.listen("secrets in the configuration")
+    stage.stop_agent()
+    configure(stage, desk)
+
+
+def test_s10_secrets_appear_nowhere_but_in_their_own_files(open_stage: Open) -> None:
+    stage = open_stage()
+    stage.start_platform()
+    (stage.folder / "token").unlink()
+    ears = Ears(stage)
+    with token_desk(stage) as desk:
+        secret(stage.folder / "endpoint-secret", desk.secret)
+        configure(stage, desk)
+        stage.lab.plug("office")
+        stage.start_voice()
+        stage.start_agent()
+        live(stage, desk, ears)
+        blunder(stage, desk, ears)
+    hidden = {PASSWORD, desk.secret, *desk.minted}
+    assert len(hidden) > 3, "there were secrets to keep"
+    told = {(where, word) for where, text in ears.heard.items() for word in hidden if word in text}
+    assert told == set()
+    files = [path for path in stage.folder.rglob("*") if path.is_file() and path.name not in OWN | PLATFORMS]
+    written = {(str(path), word) for path in files for word in hidden if word.encode() in path.read_bytes()}
+    assert written == set()
+    assert {path.name for path in files} >= {"agent.log", "voice.log", "agent.db"}
