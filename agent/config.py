@@ -148,7 +148,8 @@ def load_lenient(path: Path) -> tuple[Settings, list[str]]:
 def load_sip(path: Path) -> tuple[SipSettings, list[str]]:
     """Return section `[sip]` and its problems, whatever the rest of the file is like; never raises (S1)."""
     settings, problems = load_lenient(path)
-    mine = [line for line in problems if f"{path}: sip." in line or f"{path}: [sip" in line or "readable" in line]
+    ours = tuple(f"{path}: {start}" for start in ("sip.", "sip:", "[sip", "not readable"))
+    mine = [line for line in problems if line.startswith(ours)]
     return settings.sip, mine
 
 
@@ -163,7 +164,7 @@ def _read(path: Path) -> tuple[dict[str, object], list[str]]:
         return {}, [f"{path}: not readable: there is no such file; start from the packaged agent.toml"]
     except OSError as error:
         return {}, [f"{path}: not readable: {error.strerror}"]
-    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomli's own errors, and what garbage makes of int() and nesting
         return {}, [f"{path}: not readable as TOML: {error}"]
 
 
@@ -182,8 +183,8 @@ def _section(path: Path, name: str, table: Mapping[str, object], problems: list[
         else:
             try:
                 valid[key] = validators[key](value)
-            except ValueError as error:
-                problems.append(f"{where}: {error}; is {_shown(value)}")
+            except (ValueError, RecursionError) as error:
+                problems.append(f"{where}: {error}" + ("" if _is_delicate(name, key) else _shown(value)))
     return settings_class(**valid)
 
 
@@ -217,10 +218,18 @@ def _did_you_mean(name: str, names: Mapping[str, object] | tuple[str, ...]) -> s
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
 
 
+def _is_delicate(section: str, key: str) -> bool:
+    """Tell whether somebody may have put a secret where its file belongs (S10)."""
+    return key.endswith("file") or key in {"command", "endpoint", "api", "signalling"} or section == "token"
+
+
 def _shown(value: object) -> str:
-    text = repr(value)
     limit = 60
-    return text if len(text) <= limit else text[:limit] + "..."
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of 100,000 digits, tables in tables in tables
+        return ""
+    return f"; is {text if len(text) <= limit else text[:limit] + '...'}"
 
 
 # ------------------------------------------------------------------ secrets

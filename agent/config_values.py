@@ -37,8 +37,12 @@ def a_url(*schemes: str) -> Validator:
 
     def check(value: object) -> str:
         text = a_text(value)
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in schemes and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
             raise ValueError(f"must be a URL starting with {' or '.join(s + '://' for s in schemes)}")
         if parts.username or parts.password:
             raise ValueError("must not carry a user name or password: secrets belong into files")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from pathlib import Path
+
+import msgspec
+
+from agent.model import CivicAddress, Observation
 
 SCHEMA_VERSION = 1
 
@@ -31,6 +36,13 @@ CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NUL
 """
 
 
+_RECORDS: tuple[tuple[str, object], ...] = (
+    ("SELECT observations FROM places", tuple[Observation, ...]),
+    ("SELECT civic FROM confirmations", CivicAddress),
+    ("SELECT civic FROM civics", CivicAddress),
+)
+
+
 class StoreTooNew(Exception):
     """The database was written by a newer version; it is left untouched."""
 
@@ -51,15 +63,31 @@ def open_database(path: Path | None) -> sqlite3.Connection:
             raise StoreTooNew(f"the database has version {version}, this program knows {SCHEMA_VERSION}")
         if version == 0:
             database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        _check_records(database)
     except BaseException:
         database.close()
         raise
     return database
 
 
+def _check_records(database: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError for a record that cannot be read back: quick_check does not look into texts."""
+    database.text_factory = bytes  # damaged text is found by the decoder, not in the middle of a query
+    try:
+        for query, kind in _RECORDS:
+            for row in database.execute(query):
+                msgspec.json.decode(row[0], type=kind)
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"a record cannot be read: {error}") from error
+    finally:
+        database.text_factory = str
+
+
 def set_aside(path: Path) -> Path:
     """Move a damaged database out of the way, with its journal, and return where it is (S5)."""
-    target = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+    name = f"{path.name}.damaged-{int(time.time())}"
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    target = next(found for found in map(path.with_name, names) if not found.exists())  # never over an earlier one
     for suffix in ("", "-wal", "-shm"):
         source = path.with_name(path.name + suffix)
         if source.exists():

@@ -167,6 +167,9 @@ class Desk:
                 todo="Plug it in where it is to stay, then answer again.",
                 code="no_network",
             )
+        problem = engine.binding.problem
+        if problem is not None and problem.code == "token_other_user":
+            raise problem
         generation = network.generation
         record = await self._resolve(address_id, civic)
         if engine.network is None or engine.network.generation != generation:
@@ -215,14 +218,29 @@ class Desk:
         self._saved = tuple({**known, record.id: record}.values())
         engine.answered(record.id)
 
+    def _may_write(self) -> None:
+        """Raise where a person's order must wait: during an emergency (S4), or with somebody else's token."""
+        if self._engine.voice.interlock:
+            raise NeedsHuman(
+                "An emergency call or its callback time is on; nothing is changed until it is over.",
+                emergency="The call goes on undisturbed.",
+                todo="Try again in a few minutes.",
+                code="interlock",
+            )
+        problem = self._engine.binding.problem
+        if problem is not None and problem.code == "token_other_user":
+            raise problem
+
     async def forget_address(self, address_id: str) -> None:
         """See Control."""
+        self._may_write()
         await self._api.delete(address_id)
         self._saved = tuple(item for item in self._saved or () if item.id != address_id)
         self._engine.on_gone(address_id)
 
     async def clear_address(self, address_id: str) -> None:
         """See Control."""
+        self._may_write()
         await self._api.clear(address_id)
         self._engine.cleared(address_id)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import sqlite3
+from collections.abc import Iterator
 from typing import Protocol
 
 from agent.clock import Clock
@@ -28,6 +31,7 @@ from agent.model import (
     VoiceState,
     Wanted,
 )
+from agent.network.netlink import WORLD
 from agent.settings import Settings
 from agent.status import Light, Scene, light
 from agent.store import DecisionRow, Store
@@ -121,7 +125,8 @@ class Engine:
     def gap(self, gap: Gap) -> None:
         """Record a stretch of blindness (S12); the watcher has read everything again."""
         trace("gap", gap=gap.kind, seconds=gap.seconds, detail=gap.detail)
-        self.store.add_event(self.clock.wall(), f"gap:{gap.kind}", gap.seconds, gap.detail)
+        with self._records():
+            self.store.add_event(self.clock.wall(), f"gap:{gap.kind}", gap.seconds, gap.detail)
 
     def voice_changed(self, state: VoiceState) -> None:
         """Take the newest state of the voice process."""
@@ -140,6 +145,9 @@ class Engine:
             self.worker.voice(state)
             if old.interlock != state.interlock:
                 self.worker.interlock(active=state.interlock)
+        alone = registration.kind is RegistrationKind.REGISTERED and registration.generation == 0
+        if alone and registration != old.registration and self.network is not None:
+            self._tell_voice(self.network)  # it followed a path that is gone again: it has an agent
         self._learn_public_address()
         self.relight()
         self.reconsider()
@@ -159,7 +167,7 @@ class Engine:
             return
         self.here.instruction = VoiceInstruction(
             generation=self.network.generation, attempt=attempt, interface=path.interface, source=path.source,
-            destination=path.destination, present_id=present_id,
+            destination="" if path.destination in WORLD.values() else path.destination, present_id=present_id,
         )  # fmt: skip
         self._voice_port.instruct(self.here.instruction)
 
@@ -214,7 +222,7 @@ class Engine:
         if self.network is None or generation != self.network.generation:
             return
         self.here.denials += 1
-        self.here.denied_after_clear = final
+        self.here.denied_after_clear = self.here.denied_after_clear or final  # only a person takes it back (S6)
         trace("denied", generation=generation, final=final)
         self.relight()
         self.reconsider()
@@ -238,9 +246,10 @@ class Engine:
         trace("proven", id=proof.address_id, registered_ip=proof.registered_ip, at=proof.at)
         self.relight()
         place = self.where.verdict.place_id
-        if place is not None:
-            self.store.set_anchor(place, proof.registered_ip, self.here.public_address)
-        self.store.select(self.user, proof.address_id, self.clock.wall())
+        with self._records():
+            if place is not None:
+                self.store.set_anchor(place, proof.registered_ip, self.here.public_address)
+            self.store.select(self.user, proof.address_id, self.clock.wall())
         self._load()
 
     def present(self, wanted: Wanted, address_id: str | None) -> None:
@@ -294,14 +303,27 @@ class Engine:
         reasons = decision.reasons.true()
         trace("decision", verdict=decision.verdict.kind, reasons=reasons, wanted=text, ask=decision.ask,
               generation=wanted.generation, attempt=wanted.attempt)  # fmt: skip
-        self.store.add_decision(
-            DecisionRow(
-                at=self.clock.wall(), generation=wanted.generation, verdict=decision.verdict.kind,
-                place_id=decision.verdict.place_id, reasons=reasons,
-                evidence=tuple(f"{item.kind} {item.value} on {item.interface}" for item in state.observations),
-                wanted=text, cause=state.cause,
-            )
-        )  # fmt: skip
+        with self._records():
+            self.store.add_decision(
+                DecisionRow(
+                    at=self.clock.wall(), generation=wanted.generation, verdict=decision.verdict.kind,
+                    place_id=decision.verdict.place_id, reasons=reasons,
+                    evidence=tuple(f"{item.kind} {item.value} on {item.interface}" for item in state.observations),
+                    wanted=text, cause=state.cause,
+                )
+            )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _records(self) -> Iterator[None]:
+        """A disk that is full costs the record, never the work: only confirmations must be on disk (S5)."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.store_problem = f"the database cannot be written: {error}"
+            trace("store", problem=self.store_problem)
+        else:
+            if self.store_problem is not None and self.store.durable:
+                self.store_problem = None
 
     def _load(self) -> None:
         """Read memory again after a write; a configured address that was edited is another address."""

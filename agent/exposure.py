@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 from agent.clock import Clock
 from agent.log import trace
 from agent.model import StatusKind
@@ -43,4 +46,5 @@ class Exposure:
         self._began = self.since_wall = None
         self.last_seconds = seconds
         trace("exposure", seconds=round(seconds, 3), cause=self._cause)
-        self._store.add_event(self._clock.wall(), "exposure", seconds, self._cause)
+        with contextlib.suppress(sqlite3.Error):  # a full disk costs the record, not the light
+            self._store.add_event(self._clock.wall(), "exposure", seconds, self._cause)

@@ -245,7 +245,6 @@ class Reasons:
     denied_after_clear: bool = False
     address_gone: bool = False
     address_refused: bool = False
-    token_of_other_user: bool = False
 
     def true(self) -> tuple[str, ...]:
         """Return the names of the reasons that hold, in their declared order."""

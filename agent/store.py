@@ -41,6 +41,8 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         """Open or create the database; `None` keeps it in memory (virtual time). Damage: see `set_aside`."""
+        self.durable = path is not None
+        """False: in memory only, forgotten at the next start."""
         self.set_aside: Path | None = None
         """Where a damaged database was put; None: it was sound."""
         if path is not None:

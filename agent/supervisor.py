@@ -40,5 +40,8 @@ async def supervise(
         if clock.monotonic() - began > CALM:
             backoff.reset(RESTART)
         delay = backoff.next()
-        on_gap(Gap("dead_worker", delay, f"{name} stopped and starts again"))
+        try:
+            on_gap(Gap("dead_worker", delay, f"{name} stopped and starts again"))
+        except Exception:
+            _logger.exception("the gap of worker %s could not be recorded", name)
         await asyncio.sleep(delay)

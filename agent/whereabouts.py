@@ -25,8 +25,8 @@ class Whereabouts:
         self._clock = clock
         self._judge = judge
         self.verdict = _NOWHERE
-        self._judged: tuple[Observation, ...] | None = None
-        """The observations of the latched verdict; None: not judged yet."""
+        self._judged: tuple[tuple[Observation, ...], str | None] | None = None
+        """Observations and public address of the latched verdict; None: not judged yet."""
         self._made_here = False
         """The place was made by a person's answer in this generation, before strong evidence was in."""
 
@@ -37,10 +37,12 @@ class Whereabouts:
     def look(self, state: NetworkState, memory: Memory, public_address: str | None) -> bool:
         """Judge what is seen; return whether something was written that memory has to be read again for."""
         online = state.sip is not None or state.api is not None
-        if not state.evidence_complete or state.interrupted or not online or self._judged == state.observations:
-            return False
         known = self._judged is not None and self.verdict.kind is not VerdictKind.UNKNOWN
-        self._judged = state.observations
+        # The public address may tell an unknown place apart (several weak ones together), never change a known one.
+        seen = (state.observations, None if known else public_address)
+        if not state.evidence_complete or state.interrupted or not online or self._judged == seen:
+            return False
+        self._judged = seen
         if known and self.verdict.place_id is not None:
             # The same path, more to see: a second router of this place, which may carry the path one day.
             self._see(memory, self.verdict.place_id, state.observations)
@@ -51,6 +53,8 @@ class Whereabouts:
                 self._see(memory, self.verdict.place_id, state.observations)
             return True
         self._latch(verdict, memory, state.observations)
+        if self.verdict.kind is not VerdictKind.UNKNOWN:
+            self._judged = (state.observations, None)
         return True
 
     def _latch(self, verdict: Verdict, memory: Memory, observations: Sequence[Observation]) -> None:
@@ -78,5 +82,6 @@ class Whereabouts:
         for item in observations:
             key = (item.kind, item.value, item.interface)
             carried = known.get(key, item).on_path or item.on_path
+            known.pop(key, None)  # what is seen now is the newest, and the last to be forgotten
             known[key] = dataclasses.replace(item, on_path=carried)
         self._store.see_place(place_id, tuple(known.values())[-PLACE_OBSERVATIONS:], self._clock.wall())

@@ -92,6 +92,8 @@ class BindingWorker:
             around.poke.set()
         if (old is None or old.api is None) and state.api is not None:
             self._changed.set()  # a kick beats a backoff
+        if old is not None and old.generation != state.generation:
+            self._changed.set()  # S3: what is under way is about another network; its own wish follows
 
     def voice(self, state: VoiceState) -> None:
         """Take the newest state of the voice process."""
@@ -174,9 +176,10 @@ class BindingWorker:
         except SessionOver:
             return await self._over(wanted, began)
         except AddressGone as error:
-            self._publish(problem=error)
-            if wanted.address_id is not None:
-                self._listener.on_gone(wanted.address_id)
+            self._publish(problem=error, proof=None)
+            gone = wanted.address_id or self.binding.address_id  # one that this very work registered counts, too
+            if gone is not None:
+                self._listener.on_gone(gone)
             return self._backoff.next()
         except AddressRefused as error:
             self._publish(problem=error)
@@ -214,7 +217,7 @@ class BindingWorker:
         """Deal with a session that ended or was denied; return the seconds until the next try."""
         watch = self._watch
         assert watch is not None  # noqa: S101 - only a watched session can be over
-        if watch.denied:
+        if watch.denied and wanted.civic is not None:  # a no to nothing is no news
             self._publish(phase="denied", denied=True, proof=None)
             self._listener.on_denied(wanted.generation, final=self._null_anchor)
         if watch.closed is None:
@@ -285,7 +288,8 @@ class BindingWorker:
 
     async def _open(self, token: Token, present_id: str | None) -> Watch:
         if self._watch is not None:
-            if not self._watch.bad.is_set() and await self._watch.session.check():
+            same = self._watch.session.presented_id == present_id
+            if same and not self._watch.bad.is_set() and await self._watch.session.check():
                 return self._watch
             await self._drop()
         network = self._around.network
@@ -342,7 +346,7 @@ class BindingWorker:
         while True:
             try:
                 if audit and self.binding.proof is not None:
-                    return await self._audit(watch, wanted, address_id)
+                    return await self._audit(watch, address_id)
                 return await self._prove(watch, wanted, address_id)
             except (Retry, Backoff) as error:
                 if error.code in PRESENT_AGAIN:
@@ -371,7 +375,7 @@ class BindingWorker:
     async def _renew(self, watch: Watch, token: Token) -> Token:
         """Hand a new token over in-band when its time has come; a refusal keeps the old one until it ends."""
         try:
-            fresh = await self._token()
+            fresh = await watch.race(self._token())  # a slow source must not make us deaf for a no
             if fresh.secret != token.secret:
                 await watch.race(watch.session.refresh(fresh))
                 self._publish(problem=None)
@@ -380,7 +384,7 @@ class BindingWorker:
             return token
         return fresh
 
-    async def _audit(self, watch: Watch, wanted: Wanted, address_id: str) -> None:
+    async def _audit(self, watch: Watch, address_id: str) -> None:
         """Read a bound address back (S2: a failed read-back turns the light off)."""
         proof = self.binding.proof
         record = await watch.race(self._api.get(address_id))
@@ -388,9 +392,7 @@ class BindingWorker:
             self._publish(phase="proof", proof=None)
             raise Retry("The address was cleared on the platform; it is presented again.", code="cleared_elsewhere")
         if proof is not None and not same_ip(record.registered_ip, proof.registered_ip):
-            self._publish(phase="denied", denied=True, proof=None)
-            self._listener.on_denied(wanted.generation, final=True)
-            watch.denied = True
+            self._null_anchor = watch.denied = True  # `_over` reports it, once, as final
             raise SessionOver
 
     # ------------------------------------------------------------------ small parts

@@ -1,12 +1,13 @@
-"""Which routers had no hardware address since their link was last away, told by the order of the kernel's messages; pure.
+"""Which routers had no hardware address since their link was last away, told by the order of messages; pure.
 
 A snapshot cannot tell "learned again a moment after the loss" from "still there": the kernel's ages are rounded. Its
-messages can, for each socket gets them in the order in which they were made: a loss flushes the neighbors (RTM_DELNEIGH)
+messages can, for a socket gets them in the order in which they were made: a loss flushes the neighbors (RTM_DELNEIGH)
 and is then told (RTM_NEWLINK), and what comes into the table afterwards is news.
 """
 
 from __future__ import annotations
 
+import socket
 import struct
 
 from agent.network.hints import (
@@ -17,7 +18,6 @@ from agent.network.hints import (
     RTM_DELNEIGH,
     RTM_NEWLINK,
     RTM_NEWNEIGH,
-    Interest,
     attributes,
     messages,
 )
@@ -37,6 +37,7 @@ class Absences:
     """Feed it every datagram in order; `since_loss` answers. Whatever makes no sense makes it forget, never believe."""
 
     def __init__(self) -> None:
+        self._routers: frozenset[tuple[int, bytes]] = frozenset()
         self._losses: dict[int, int] = {}
         """Link -> its count of losses in its newest message."""
         self._gone: set[tuple[int, bytes]] = set()
@@ -67,22 +68,30 @@ class Absences:
         self._gone.clear()
         self._absent.clear()
 
-    def take(self, data: bytes | memoryview, interest: Interest) -> None:
-        """Take in one datagram; only the routers of `interest` and their links are followed."""
+    def follow(self, routers: frozenset[tuple[int, bytes]]) -> None:
+        """Look after these routers alone; what was known of others ends, for their messages are not heard any more."""
+        self._routers = routers
+        links = {index for index, _ in routers}
+        self._losses = {index: losses for index, losses in self._losses.items() if index in links}
+        self._gone &= routers
+        self._absent &= routers
+
+    def take(self, data: bytes | memoryview) -> None:
+        """Take in one datagram; only the routers that are followed, and their links, matter."""
         if self._deaf:
             return
         try:
             for kind, body in messages(data):
                 if kind in (RTM_NEWLINK, RTM_DELLINK):
-                    self._link(kind, body, interest)
+                    self._link(kind, body)
                 elif kind in (RTM_NEWNEIGH, RTM_DELNEIGH):
-                    self._neighbor(kind, body, interest)
+                    self._neighbor(kind, body)
         except (ValueError, struct.error):
             self.forget()
 
-    def _link(self, kind: int, body: memoryview, interest: Interest) -> None:
+    def _link(self, kind: int, body: memoryview) -> None:
         family, _, index = LINK.unpack_from(body)
-        if family != 0 or all(router[0] != index for router in interest.gateways):
+        if family != 0 or all(router[0] != index for router in self._routers):
             return
         counters = [value for name, value in attributes(body, LINK.size + 8) if name == IFLA_CARRIER_DOWN_COUNT]
         if kind == RTM_DELLINK or len(counters) != 1:
@@ -97,11 +106,11 @@ class Absences:
             self._absent |= {one for one in self._gone if one[0] == index}
         self._losses[index] = losses
 
-    def _neighbor(self, kind: int, body: memoryview, interest: Interest) -> None:
-        _, index, state, _, _ = NEIGHBOR.unpack_from(body)
+    def _neighbor(self, kind: int, body: memoryview) -> None:
+        family, index, state, _, _ = NEIGHBOR.unpack_from(body)
         addresses = [bytes(value) for name, value in attributes(body, NEIGHBOR.size) if name == NDA_DST]
         router = (index, addresses[0]) if addresses else (index, b"")
-        if router not in interest.gateways:
+        if family not in (socket.AF_INET, socket.AF_INET6) or router not in self._routers:
             return
         if kind == RTM_NEWNEIGH and state & NUD_RESOLVED:
             self._gone.discard(router)

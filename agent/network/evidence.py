@@ -90,7 +90,11 @@ class GatewayEvidence:
         old, new = self._last.link(name), snapshot.link(name)
         if new is None or not new.usable:
             return True
-        return old is not None and (old.index, old.carrier_downs) != (new.index, new.carrier_downs)
+        if old is None:
+            return False
+        names = {one.ssid for one in (self._last.wifi.get(old.index), snapshot.wifi.get(new.index)) if one}
+        another_network = len(names - {None}) > 1  # some drivers change it without a loss of carrier
+        return another_network or (old.index, old.carrier_downs) != (new.index, new.carrier_downs)
 
     def _learn(self, snapshot: Snapshot, path: Path, seen: Seen) -> None:
         gateway = snapshot.gateway(path)

@@ -57,8 +57,7 @@ class Hints:
     """
 
     def __init__(self, on_hint: Callable[[Hint], None], on_overrun: Callable[[], None]) -> None:
-        self.interest = Interest()
-        """What is looked after; set it after every snapshot."""
+        self._interest = Interest()
         self.absences = Absences()
         """What the order of the messages proves; ask before a reading, not after."""
         self._on_hint = on_hint
@@ -71,6 +70,16 @@ class Hints:
         self._socket.bind((0, GROUPS))
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._read)
+
+    @property
+    def interest(self) -> Interest:
+        """What is looked after; set it after every snapshot."""
+        return self._interest
+
+    @interest.setter
+    def interest(self, interest: Interest) -> None:
+        self._interest = interest
+        self.absences.follow(interest.gateways)
 
     def close(self) -> None:
         """Stop listening."""
@@ -99,9 +108,9 @@ class Hints:
                 self.absences.overrun()
                 strongest = Hint.URGENT
                 continue
-            if sender == 0 and (hint := read(view[:size], self.interest)) is not Hint.NOTHING:
+            if sender == 0 and (hint := read(view[:size], self._interest)) is not Hint.NOTHING:
                 strongest = max(strongest, hint)
-                self.absences.take(view[:size], self.interest)
+                self.absences.take(view[:size])
         if strongest is not Hint.NOTHING:
             self._on_hint(strongest)
 

@@ -42,6 +42,8 @@ def observe(snapshot: Snapshot, path: Path | None, macs: Mapping[str, str]) -> t
             shared = is_shared_mac(mac)
             kind, strength = ("shared_gateway_mac", Strength.WEAK) if shared else ("gateway_mac", Strength.STRONG)
             values.append((kind, mac, strength))
+        if wifi := snapshot.wifi.get(one.ifindex):
+            values += [("bssid", wifi.bssid, Strength.STRONG), ("ssid", wifi.ssid, Strength.WEAK)]
         for kind, value, strength in values:
             if value:
                 key = (one.interface, f"{kind}{one.family if kind == 'subnet' else ''}")
@@ -59,7 +61,11 @@ def observe(snapshot: Snapshot, path: Path | None, macs: Mapping[str, str]) -> t
 #    second one carries the path in the same office. Interfaces that travel along are configured as portable.
 # 3. A place matches weakly if the path has *no* strong evidence and the shared gateway address, the subnet and the
 #    public address all agree. Two of the three are not enough: 192.168.1.0/24 behind a VRRP router is everywhere.
-# 4. The current place matches: SAME. Else other places match: KNOWN, the most recently seen one of the strong ones,
+# 4. A roam inside one place: several BSSIDs belong to a place. A BSSID never seen before, with the gateway_mac of the
+#    place, is that place. SSIDs never decide: a chain has the same one in every shop.
+# 5. Where strong observations on the path speak for different places (an access point that was taken home, two floors
+#    behind one router), a place is out if one of them is another place's alone. None is left: UNKNOWN, staff decide.
+# 6. The current place matches: SAME. Else other places match: KNOWN, the most recently seen one of the strong ones,
 #    or of the weak ones. None matches: NEW with strong evidence, UNKNOWN without.
 
 
@@ -81,9 +87,11 @@ def judge(
         (place for place in places if carried[place.id]),
         key=lambda place: (place.id == current_place_id, place.last_seen, place.id),
     )
+    agreeing = [place for place in matching if not _against(strong, places, place)]  # rule 5
+    disagreement, matching = bool(matching) and not agreeing, agreeing
     if not matching:
         against = _against(observations, places, None)
-        if strong:
+        if strong and not disagreement:
             return Verdict(VerdictKind.NEW, None, tuple(strong), against)
         return Verdict(VerdictKind.UNKNOWN, None, (), against)
     winner = matching[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from agent.model import LinkKind, Path
@@ -55,6 +55,15 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Wifi:
+    """What a Wi-Fi link is connected to."""
+
+    ssid: str | None = None
+    bssid: str | None = None
+    """Hardware address of the access point; None while there is none, or more than one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dump:
     """Everything that one reading brought, before it is judged."""
 
@@ -81,6 +90,8 @@ class Snapshot:
     """How each link that tells a place would reach the world; usable links only."""
     neighbors: Mapping[tuple[int, str], Neighbor]
     """Resolved neighbors by (ifindex, address)."""
+    wifi: Mapping[int, Wifi] = field(default_factory=dict)
+    """What each Wi-Fi link that tells a place is connected to, by ifindex (`wifi.py`)."""
 
     def link(self, name: str) -> Link | None:
         """Return a link by its name."""

@@ -11,6 +11,9 @@ The machine is level-triggered: `_evaluate` looks at the newest snapshot and the
 
 Within one generation the paths never change, except that they are None while interrupted. `flapping` implies
 `interrupted`: both paths are None and nothing is torn down.
+
+A roam (failure 9): another BSSID belongs to the same generation if the gateway's hardware address is the trusted one
+that the generation was proven with. Where no gateway shows that (none known, or a shared address), it is a new one.
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ class Tracker:
         self._api: Path | None = None
         self._mac: str | None = None
         """The gateway's hardware address that this generation was first proven with."""
+        self._bssid: str | None = None
+        """The newest access point of this generation."""
         self._evidence_until = 0.0
         self._published: NetworkState | None = None
         self._generation = 0
@@ -146,11 +151,13 @@ class Tracker:
 
     def _while_same(self, now: float) -> None:
         """The generation's own paths are there: were they away, and is the gateway still the same?"""
-        mac = self._current_mac()
+        mac, bssid = self._current_mac(), self._current_bssid()
         if mac and mac != (self._mac or mac):
             self._recover(now, f"the gateway's hardware address is {mac}, was {self._mac}", new=True)
+        elif bssid and bssid != (self._bssid or bssid) and not self._may_roam(mac):
+            self._recover(now, f"the access point is {bssid}, was {self._bssid}, and no gateway is proven", new=True)
         elif self._phase is Phase.STEADY:
-            self._mac = self._mac or mac
+            self._mac, self._bssid = self._mac or mac, bssid or self._bssid
         elif not self._suspect or not self._can_prove(self._sip) or (mac and not is_shared_mac(mac)):
             self._recover(now, "back on the same network", new=False)
         elif mac or self._mac is None:  # a shared address is no proof, and none was known before
@@ -194,7 +201,7 @@ class Tracker:
         """Start a new generation with the paths that there are."""
         self._generation += 1
         self._sip, self._api = self._snapshot.sip, self._snapshot.api
-        self._mac = self._current_mac()
+        self._mac, self._bssid = self._current_mac(), self._current_bssid()
         self._had_path = self._had_path or self._sip is not None
         self._suspect = self._flapping = False
         self._phase, self._since, self._cause = Phase.STEADY, now, cause
@@ -205,6 +212,17 @@ class Tracker:
     def _current_mac(self) -> str | None:
         sip = self._snapshot.sip
         return self._evidence.mac(sip.interface, self._snapshot.gateway(sip)) if sip else None
+
+    def _current_bssid(self) -> str | None:
+        sip = self._snapshot.sip
+        wifi = self._snapshot.wifi.get(sip.ifindex) if sip and self._can_prove(sip) else None
+        return wifi.bssid if wifi else None
+
+    def _may_roam(self, mac: str | None) -> bool:
+        """Whether another access point may be of the same place: the gateway shows it, or may still show it."""
+        if self._phase is not Phase.STEADY and mac is None:
+            return self._mac is not None  # the proof after the loss is under way
+        return mac is not None and mac == self._mac and not is_shared_mac(mac)
 
     def _macs(self) -> dict[str, str]:
         """Return the trusted hardware address of each interface's gateway."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from agent.clock import Clock, SleepDetector
 from agent.model import Gap, NetworkState
@@ -16,6 +17,7 @@ from agent.network.resolve import Resolver
 from agent.network.snapshot import EMPTY, Snapshot, build
 from agent.network.solicit import solicit
 from agent.network.tracker import Tracker
+from agent.network.wifi import WifiReader
 from agent.settings import NetworkSettings
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class NetworkWatcher:
         self._on_gap = on_gap
         self._tracker = Tracker(settings, pace)
         self._sleep = SleepDetector(clock)
+        self._wifi = WifiReader()
         self._hosts = (Resolver(sip_host, self._look), Resolver(api_host, self._look))
         self.hints: Hints | None = None
         """The open hint socket, while running."""
@@ -157,11 +160,12 @@ class NetworkWatcher:
         absent = hints.absences.since_loss()  # not after the reading: what it brings may have gone meanwhile
         try:
             dump = await reader.read(self._hosts[0].addresses, self._hosts[1].addresses)
+            snapshot = build(dump, self._settings.portable_interfaces, self._settings.ignore_interfaces)
+            snapshot = replace(snapshot, wifi=await self._wifi.read(snapshot))
         except BaseException:
             self._dirty, self._overrun_at = Hint.URGENT, overrun
             self._audits += audits
             raise
-        snapshot = build(dump, self._settings.portable_interfaces, self._settings.ignore_interfaces)
         now = self._clock.monotonic()
         self._snapshot = snapshot
         hints.interest = interest(snapshot, hints.interest)

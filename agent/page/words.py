@@ -58,7 +58,6 @@ REASONS = {
     "denied_after_clear": "the platform said no again, after the old network was cleared",
     "address_gone": "the platform no longer has the address",
     "address_refused": "the platform did not accept the address",
-    "token_of_other_user": "the access token belongs to another user",
 }
 """Every reason of `agent.model.Reasons` in words; a test holds that."""
 

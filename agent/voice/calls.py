@@ -68,7 +68,7 @@ class Calls:
 
     def stack_calls(self) -> int:
         """Return how many calls the stack holds: what a new life would kill."""
-        return sum(leg.stack_id is not None for leg in self._legs.values())
+        return sum(leg.stack_id is not None and leg.wanted for leg in self._legs.values())
 
     def restore_window(self, until: float) -> None:
         """Take up a callback window that an earlier life of the process began."""
@@ -170,15 +170,21 @@ class Calls:
             if leg.deadline is not None and now >= leg.deadline:
                 leg.deadline = None
                 self._overdue(leg, now)
-        if self.interlock.until is not None and now >= self.interlock.until:
+        over = self._window_end()
+        if over is not None and now >= over:
             self._set_interlock(Interlock())
 
     def next_due(self) -> float | None:
         """Return the earliest moment at which `tick()` has something to do."""
         moments = [moment for leg in self._legs.values() for moment in (leg.redial_at, leg.deadline)]
-        return min((moment for moment in (*moments, self.interlock.until) if moment is not None), default=None)
+        return min((moment for moment in (*moments, self._window_end()) if moment is not None), default=None)
 
     # ------------------------------------------------------------------ inside
+
+    def _window_end(self) -> float | None:
+        """Return when the callback window ends; a callback that is up keeps it open (S4)."""
+        calling = any(leg.call.emergency for leg in self._legs.values())
+        return None if calling else self.interlock.until
 
     def _overdue(self, leg: _Leg, now: float) -> None:
         """An incoming call rang too long, or an emergency call got no sound out of anybody."""

@@ -18,6 +18,8 @@ RECONNECT: Final = Schedule((0.05, 0.1, 0.2, 0.5, 1.0, 2.0))
 """Seconds between attempts to reach the voice process: a respawn takes 0.1 s, its death is another's to cure."""
 PROMPT: Final = 3.0
 """Seconds for the voice process to take a call before `place_call` says that it does not answer."""
+UNANSWERED: Final = 3
+"""Heartbeats without any line from the voice process after which it counts as frozen: unknown is not connected."""
 _REGISTRATION_FIELDS: Final = {item.name for item in fields(Registration)}
 
 
@@ -38,6 +40,8 @@ class VoiceClient:
         self._silence: Message | None = None
         self._problems: dict[str, str] = {}
         self._calls: set[int] = set()
+        self._silent = 0
+        """Heartbeats sent since the last line was heard."""
 
     def instruct(self, instruction: VoiceInstruction) -> None:
         """Make this the newest instruction."""
@@ -57,16 +61,19 @@ class VoiceClient:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await self._connection()
-            if self.state.connected:
-                self._change(replace(self.state, connected=False))
+            try:
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                    await self._connection()
+            finally:  # whatever ended it: unknown is not connected (S12)
+                if self.state.connected:
+                    self._change(replace(self.state, connected=False))
             await asyncio.sleep(self._backoff.next(schedule=RECONNECT))
 
     async def _connection(self) -> None:
         reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=LINE_LIMIT)
         self._writer = writer
-        beat = asyncio.create_task(self._heartbeat(), name="voice heartbeat")
+        self._silent = 0
+        beat = asyncio.create_task(self._heartbeat(writer), name="voice heartbeat")
         try:
             self._problems.clear()
             self._calls.clear()
@@ -76,6 +83,7 @@ class VoiceClient:
             if self._silence is not None:
                 self._send(self._silence)
             while line := await reader.readline():
+                self._silent = 0
                 with contextlib.suppress(ValueError):
                     self._hear(decode(line))
         finally:
@@ -83,10 +91,13 @@ class VoiceClient:
             self._writer = None
             writer.close()
 
-    async def _heartbeat(self) -> None:
-        while True:
+    async def _heartbeat(self, writer: asyncio.StreamWriter) -> None:
+        """Ask for a sign of life; a process that is stopped or hung gives none, and the connection is ended (S12)."""
+        while self._silent < UNANSWERED:
             await asyncio.sleep(HEARTBEAT)
+            self._silent += 1
             self._send({"type": "heartbeat"})
+        writer.transport.abort()
 
     def _send(self, message: Message) -> None:
         if self._writer is not None and not self._writer.is_closing():

@@ -136,8 +136,9 @@ class Desk:
         protocol.number(message, "generation")
         self._service.execute(self._service.machine.interrupted())
 
-    def _heartbeat(self, client: Client, message: Message) -> None:
-        """Nothing to do: any line of the agent is a sign of life."""
+    def _heartbeat(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        """Any line of the agent is a sign of life; this one asks for ours."""
+        client.send({"type": "alive"})
 
     def _call(self, client: Client, message: Message) -> None:  # noqa: ARG002
         record = protocol.text(message, "record") if message.get("record") is not None else None

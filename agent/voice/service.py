@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import random
 import time
@@ -93,7 +94,8 @@ class Service:
         """Register at once: after a hang with the last instruction, if that is still true, else without an id (S7)."""
         now = time.monotonic()
         if self.state.interlock_until > now:
-            self.calls.restore_window(self.state.interlock_until)
+            # A crash during the call itself: the callback may come from now on (S4).
+            self.calls.restore_window(min(self.state.interlock_until, now + self.settings.callback_window))
         last, since = self.state.instruction, float(os.environ.pop(REEXEC, "0") or 0)
         if last is not None and since and now - since < REEXEC_TRUST:
             seen = watch.look(last.destination)
@@ -138,8 +140,10 @@ class Service:
     def instruct(self, instruction: VoiceInstruction) -> None:
         """Take an instruction of the agent."""
         now = time.monotonic()
+        if not instruction.destination:  # the agent cannot resolve the registrar: what is known here serves (S1)
+            instruction = replace(instruction, destination=self.line.address)
         self.line.address = instruction.destination
-        if not self.line.can_register:
+        if not self.line.can_register or not instruction.destination:
             self.line.hint = instruction
             self._report(
                 Registration(
@@ -216,7 +220,8 @@ class Service:
     def _tell(self, news: Call | Interlock) -> None:
         now = time.monotonic()
         if isinstance(news, Interlock):
-            self.state.interlock_until = news.until or 0.0
+            open_ended = math.inf if news.active else 0.0
+            self.state.interlock_until = open_ended if news.until is None else news.until
             self._save()
             self.desk.interlock(news)
         else:

@@ -266,7 +266,8 @@ def test_s3_through_an_outage_of_the_api_the_line_presents_what_was_proven_here(
     world.plug("home")
     world.advance(60)
     assert world.voice.registered
-    assert world.voice.state.registration.presented_id is None, "it does not travel"
+    at_home = world.voice.state.registration
+    assert at_home.presented_id is None, "it does not travel"
     world.platform.weather.api_down = False
     world.advance(60)
     assert kind(world) is StatusKind.PROVISIONAL

@@ -24,9 +24,10 @@ def message(kind: int, body: bytes) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
 
 
-def link_message(index: int, *, family: int = 0, flags: int = ON, kind: int = 16) -> bytes:
-    """RTM_NEWLINK, as the multicast group brings it."""
-    return message(kind, struct.pack("=BxHiII", family, 1, index, flags, 0) + attribute(3, b"eth0\0"))
+def link_message(index: int, *, family: int = 0, flags: int = ON, kind: int = 16, losses: int | None = None) -> bytes:
+    """RTM_NEWLINK, as the multicast group brings it; `losses` is its IFLA_CARRIER_DOWN_COUNT."""
+    body = struct.pack("=BxHiII", family, 1, index, flags, 0) + attribute(3, b"eth0\0")
+    return message(kind, body + (b"" if losses is None else attribute(48, struct.pack("=I", losses))))
 
 
 def address_message(index: int, address: str, *, kind: int = 20, cstamp: int = 1, tstamp: int = 1) -> bytes:
@@ -35,10 +36,12 @@ def address_message(index: int, address: str, *, kind: int = 20, cstamp: int = 1
     return message(kind, body + attribute(6, struct.pack("=IIII", 1800, 3600, cstamp, tstamp)))
 
 
-def neighbor_message(index: int, address: str, *, family: int = socket.AF_INET) -> bytes:
-    """RTM_NEWNEIGH."""
+def neighbor_message(
+    index: int, address: str, *, family: int = socket.AF_INET, kind: int = 28, state: int = 2
+) -> bytes:
+    """RTM_NEWNEIGH or, with 29, RTM_DELNEIGH."""
     packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-    return message(28, struct.pack("=BxxxiHBB", family, index, 2, 0, 1) + attribute(1, packed))
+    return message(kind, struct.pack("=BxxxiHBB", family, index, state, 0, 1) + attribute(1, packed))
 
 
 def ethernet(index: int = 10, name: str = "eth0", *, flags: int = ON, downs: int = 0, info: str = "") -> RawLink:
