@@ -20,6 +20,7 @@ from agent.errors import AddressRefused
 from agent.exposure import Exposure
 from agent.log import trace
 from agent.model import (
+    SOMEWHERE,
     CivicAddress,
     Decision,
     EmergencyAddress,
@@ -31,7 +32,6 @@ from agent.model import (
     VoiceState,
     Wanted,
 )
-from agent.network.netlink import WORLD
 from agent.settings import Settings
 from agent.status import Light, Scene, light
 from agent.store import DecisionRow, Store
@@ -167,7 +167,7 @@ class Engine:
             return
         self.here.instruction = VoiceInstruction(
             generation=self.network.generation, attempt=attempt, interface=path.interface, source=path.source,
-            destination="" if path.destination in WORLD.values() else path.destination, present_id=present_id,
+            destination="" if path.destination in SOMEWHERE.values() else path.destination, present_id=present_id,
         )  # fmt: skip
         self._voice_port.instruct(self.here.instruction)
 

@@ -47,6 +47,11 @@ class EmergencyAddress:
 # --------------------------------------------------------------------------- network
 
 
+SOMEWHERE = {4: "192.0.2.1", 6: "2001:db8::1"}
+"""Documentation addresses (RFC 5737, 3849), the destination of a Path whose host name could not be resolved: a route
+lookup toward them answers "is there a default route". Nothing is ever sent there."""
+
+
 class LinkKind(enum.StrEnum):
     """What an interface is, as far as it matters for place and path."""
 

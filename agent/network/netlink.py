@@ -15,6 +15,7 @@ from pathlib import Path as FilePath
 from types import ModuleType
 from typing import Any
 
+from agent.model import SOMEWHERE
 from agent.network.absence import Absences
 from agent.network.hints import Hint, Interest, read
 from agent.network.links import IFF_LOOPBACK, RawLink
@@ -39,8 +40,6 @@ BATCH = 256
 """Datagrams read in one go before the event loop gets its turn again."""
 READ_TIMEOUT = 2.0
 """Seconds for one reading, which takes 2-5 ms: beyond it the socket is broken and is made anew."""
-WORLD = {4: "192.0.2.1", 6: "2001:db8::1"}
-"""Documentation addresses: a route lookup toward them answers "is there a default route", nothing is sent."""
 RTEXT_FILTER_SKIP_STATS = 1 << 3
 TICKS = 100.0
 """USER_HZ: cache times of neighbors are counted in it."""
@@ -152,7 +151,7 @@ class Reader:
 
     async def read(self, sip: Iterable[str], api: Iterable[str]) -> Dump:
         """Read everything, with the routes to these addresses; raise OSError or TimeoutError if it fails twice."""
-        sip, api = tuple(sip) or tuple(WORLD.values()), tuple(api) or tuple(WORLD.values())
+        sip, api = tuple(sip) or tuple(SOMEWHERE.values()), tuple(api) or tuple(SOMEWHERE.values())
         try:
             return await self._read_in_time(sip, api)
         except Exception as error:  # noqa: BLE001 - whatever pyroute2 raises: struct, netlink, OS errors
@@ -195,7 +194,7 @@ class Reader:
         running = [link for link in links if link.usable and not link.flags & IFF_LOOPBACK and link.info != "veth"]
         running += [link for link in links if link.usable and link.info == "veth" and not link.master]
         for link in running[:MAX_UPLINKS]:
-            for family, world in WORLD.items():
+            for family, world in SOMEWHERE.items():
                 if (link.index, family) in families and (route := await self._route(world, oif=link.index)):
                     yield route
 

@@ -16,6 +16,10 @@ DEADLINE = 5.0
 """Seconds for one look-up; the thread may hang longer, nobody waits for it."""
 
 
+RETRY = 5.0
+"""Seconds between look-ups of a name that was never answered: at boot DNS may be later than we are."""
+
+
 async def look_up(host: str) -> list[str]:
     """Ask the system's resolver on a thread of its own; raise OSError or UnicodeError as getaddrinfo does.
 
@@ -60,6 +64,7 @@ class Resolver:
         self._ask = ask
         self._task: asyncio.Task[None] | None = None
         self._again = False
+        self._retry: asyncio.TimerHandle | None = None
         try:
             self.addresses: tuple[str, ...] = (str(ipaddress.ip_address(self._host)),)
             """The last good answer, empty before the first one."""
@@ -83,6 +88,8 @@ class Resolver:
 
     async def close(self) -> None:
         """Stop waiting for an answer."""
+        if self._retry:
+            self._retry.cancel()
         if self._task:
             self._task.cancel()
             await self.settled()
@@ -94,6 +101,8 @@ class Resolver:
             if found and found != self.addresses:
                 self.addresses = found
                 self._on_change()
+        if not self.addresses:
+            self._retry = asyncio.get_running_loop().call_later(RETRY, self.refresh)
 
     async def _addresses(self) -> tuple[str, ...]:
         try:

@@ -82,11 +82,12 @@ class Tracker:
         before, self._snapshot = self._snapshot, snapshot
         away = self._evidence.update(snapshot, now, seen)
         first = self._published is None
-        if self._sip and self._sip.interface in away:
+        path = self._sip or self._api  # without a way to the registrar, the platform's tells where we are
+        if path and path.interface in away:
             # In every phase: what was proven before this loss proves nothing, the wait for the gateway begins anew.
             self._suspect = True
             if self._phase is not Phase.LOST:
-                self._lose(now, _loss(self._sip, before, snapshot))
+                self._lose(now, _loss(path, before, snapshot))
             else:
                 self._penalty.disturb(now)
         target = key_of(snapshot.sip), key_of(snapshot.api)
@@ -158,7 +159,7 @@ class Tracker:
             self._recover(now, f"the access point is {bssid}, was {self._bssid}, and no gateway is proven", new=True)
         elif self._phase is Phase.STEADY:
             self._mac, self._bssid = self._mac or mac, bssid or self._bssid
-        elif not self._suspect or not self._can_prove(self._sip) or (mac and not is_shared_mac(mac)):
+        elif not self._suspect or not self._can_prove(self._sip or self._api) or (mac and not is_shared_mac(mac)):
             self._recover(now, "back on the same network", new=False)
         elif mac or self._mac is None:  # a shared address is no proof, and none was known before
             self._recover(now, "back, and nothing proves that it is the same network", new=True)
@@ -210,12 +211,12 @@ class Tracker:
     # ------------------------------------------------------------------ looking
 
     def _current_mac(self) -> str | None:
-        sip = self._snapshot.sip
-        return self._evidence.mac(sip.interface, self._snapshot.gateway(sip)) if sip else None
+        path = self._snapshot.sip or self._snapshot.api
+        return self._evidence.mac(path.interface, self._snapshot.gateway(path)) if path else None
 
     def _current_bssid(self) -> str | None:
-        sip = self._snapshot.sip
-        wifi = self._snapshot.wifi.get(sip.ifindex) if sip and self._can_prove(sip) else None
+        path = self._snapshot.sip or self._snapshot.api
+        wifi = self._snapshot.wifi.get(path.ifindex) if path and self._can_prove(path) else None
         return wifi.bssid if wifi else None
 
     def _may_roam(self, mac: str | None) -> bool:
@@ -257,8 +258,9 @@ class Tracker:
     def _state(self, now: float, event_at: float) -> NetworkState:
         steady, snapshot = self._phase is Phase.STEADY, self._snapshot
         if steady or not self._published:
-            seen = observe(snapshot, snapshot.sip, self._macs())
-            complete = self._mac is not None or now >= self._evidence_until or not self._can_prove(self._sip)
+            path = self._sip or self._api
+            seen = observe(snapshot, snapshot.sip or snapshot.api, self._macs())
+            complete = self._mac is not None or now >= self._evidence_until or not self._can_prove(path)
         else:  # what the generation stands for, until it is proven or replaced
             seen, complete = self._published.observations, self._published.evidence_complete
         return NetworkState(

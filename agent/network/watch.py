@@ -155,6 +155,9 @@ class NetworkWatcher:
         audits, self._audits = self._audits, []
         self._dirty = Hint.NOTHING
         self._settled = started >= self._last_hint + self._settings.quiet
+        if started >= self._audit_at:
+            for host in self._hosts:
+                host.refresh()  # a name that could not be looked up, or that moved, is not for ever
         self._audit_at = started + self._settings.audit_interval
         self._tokens, self._read_at = max(0.0, self._tokens - 1), started
         absent = hints.absences.since_loss()  # not after the reading: what it brings may have gone meanwhile

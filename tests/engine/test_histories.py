@@ -144,6 +144,10 @@ class Histories(RuleBasedStateMachine):
         core = self._w().platform.core
         core.behavior = core.behavior.changed({"network_changed_delay": delay, "network_changed_first": first})
 
+    @rule(seconds=st.sampled_from([0.0, 0.03, 0.5, 1.9]))
+    def the_gateway_takes_its_time(self, seconds: float) -> None:
+        self._w().evidence_after = seconds
+
     @rule(status=st.sampled_from([503, 500, 403]))
     def registrar_refuses(self, status: int) -> None:
         self.causes += 2

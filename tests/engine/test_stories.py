@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
+from agent.errors import NeedsHuman
 from agent.model import Ask, StatusKind
 from tests.engine.virtual_world import HOME, OFFICE, PUBLIC, USER, World
 
@@ -271,3 +273,75 @@ def test_s3_through_an_outage_of_the_api_the_line_presents_what_was_proven_here(
     world.platform.weather.api_down = False
     world.advance(60)
     assert kind(world) is StatusKind.PROVISIONAL
+
+
+def test_s3_a_wish_for_the_old_place_is_dropped_before_the_new_place_is_known() -> None:
+    """Found by review: a direct move (Wi-Fi to cable, a suspend) while the API was being retried."""
+    for delay in range(40, 60):
+        world = World("movable")
+        world.plug("office")
+        world.advance(2)
+        world.platform.weather.api_down = True
+        world.advance(0.1)
+        assert not world.confirm("office")
+        world.platform.weather.api_down = False
+        assert world.confirm("office")
+        world.platform.weather.api_down = True
+        world.plug("office")
+        world.advance(delay)
+        world.platform.weather.api_down = False
+        world.evidence_after = 2.0
+        world.plug("home")
+        world.advance(5)
+        world.check_presented()
+        assert not world.presented_wrongly
+        world.close()
+
+
+def test_s6_a_second_no_does_not_take_the_first_one_back(world: World) -> None:
+    for _ in range(3):
+        world.engine_call(lambda: world.platform.deliver(world.platform.core.push_network_changed(USER)))
+        world.advance(60)
+        assert (kind(world), ask(world)) == (StatusKind.UNBOUND, Ask.CONFIRM_PLACE)
+
+
+def test_s6_an_address_deleted_where_it_was_registered_is_asked_for_not_replaced() -> None:
+    world = World("fixed")
+    world.plug("office")
+    world.advance(3)
+    writes = count(world, "write")
+    for saved in world.platform.core.addresses.of(USER):
+        world.platform.core.delete_address(USER, saved.id)
+    world.advance(3600)
+    assert (kind(world), ask(world)) == (StatusKind.UNBOUND, Ask.CONFIRM_PLACE)
+    assert count(world, "write") == writes
+    world.close()
+
+
+def test_s12_a_full_disk_costs_the_records_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    for name in ("add_decision", "add_event", "set_anchor", "select"):
+        monkeypatch.setattr(world.store, name, full)
+    world.interrupted = True
+    world.publish("carrier lost")
+    assert kind(world) not in {StatusKind.BOUND, StatusKind.PROVISIONAL}
+    world.interrupted = False
+    world.plug("office")
+    world.advance(5)
+    assert world.voice.registered
+    assert world.engine.is_proven()
+    monkeypatch.undo()
+    world.plug("office")
+    world.advance(5)
+    assert kind(world) is StatusKind.FAULT, "a store in memory stays a fault"
+
+
+def test_s4_a_person_cannot_delete_or_clear_during_an_emergency_call(world: World) -> None:
+    world.dial(emergency=True)
+    address = world.platform.core.addresses.of(USER)[0].id
+    for act in (world.desk.clear_address, world.desk.forget_address):
+        with pytest.raises(NeedsHuman, match="emergency call"):
+            world.loop.finish(act(address))
+    assert world.platform.core.addresses.of(USER)[0].registered_ip == PUBLIC["office"]

@@ -70,6 +70,8 @@ class World:
         self.generation = 0
         self.resumed = 0
         self.interrupted = False
+        self.evidence_after = 0.0
+        """Seconds that the gateway takes to be told by its hardware address."""
         self.generation_at = self.loop.time()
         self.confirmed: set[tuple[str, str]] = set()
         """(site, street) that a person confirmed; ("nowhere", generation) for places that cannot be told."""
@@ -204,6 +206,8 @@ class World:
         if whole.evidence_complete:
             early = replace(whole, observations=(), evidence_complete=False)
             self.engine_call(lambda: self.engine.network_changed(early))
+            if self.evidence_after and not self.loop.is_running():
+                self.advance(self.evidence_after)
         self.engine_call(lambda: self.engine.network_changed(whole))
 
     def dial(self, *, emergency: bool) -> bool:

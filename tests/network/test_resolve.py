@@ -83,3 +83,22 @@ def test_the_system_knows_localhost_and_not_what_cannot_exist() -> None:
     assert set(asyncio.run(look_up("localhost"))) <= {"127.0.0.1", "::1"}
     with pytest.raises((OSError, UnicodeError)):
         asyncio.run(look_up("a" * 300 + ".invalid"))
+
+
+def test_a_name_that_was_never_answered_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve, "RETRY", 0.0)
+
+    async def main() -> None:
+        changed = asyncio.Event()
+        answers = [[], [], ["192.0.2.10"]]
+
+        async def ask(_: str) -> list[str]:
+            return answers.pop(0)
+
+        resolver = Resolver("sip.example", changed.set, ask)
+        resolver.refresh()
+        await changed.wait()
+        assert resolver.addresses == ("192.0.2.10",)
+        await resolver.close()
+
+    asyncio.run(main())
