@@ -8,6 +8,7 @@ import math
 import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final
 
@@ -46,6 +47,8 @@ class Service:
     def __init__(self, settings: SipSettings, password: str, problems: list[str], rng: random.Random) -> None:
         self.settings = settings
         self._state_file = settings.state_file or settings.socket.with_name("voice.state")
+        self.saver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voice-state")
+        """One thread, so that the newest state is the one that stays; the disk may be slow, the call may not."""
         self.state = state.load(self._state_file)
         if self.state.host != settings.registrar:
             self.state.host, self.state.address = settings.registrar, ""
@@ -284,4 +287,4 @@ class Service:
 
     def _save(self) -> None:
         snapshot = replace(self.state)
-        asyncio.get_running_loop().run_in_executor(None, state.save_quietly, self._state_file, snapshot)
+        self.saver.submit(state.save_quietly, self._state_file, snapshot)

@@ -1,0 +1,85 @@
+"""Calls without a network: what the interlock and an emergency call's way out depend on (S1, S4)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.settings import SipSettings
+from agent.voice.call_values import Call, Interlock
+from agent.voice.calls import Calls
+from agent.voice.events import CallEvent
+from agent.voice.service import Service
+
+
+class DeadLine:
+    """A stack whose far end never answers a BYE."""
+
+    def __init__(self) -> None:
+        self.dialed = 0
+
+    def call(self, uri: str) -> int:  # noqa: ARG002
+        self.dialed += 1
+        return self.dialed
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def calls(prepare: Callable[[int], None] = lambda _: None) -> Calls:
+    def tell(news: Call | Interlock) -> None:
+        del news
+
+    return Calls(DeadLine(), domain=lambda: "x", prepare=prepare, tell=tell, callback_window=300)  # type: ignore[arg-type]
+
+
+def test_s4_a_callback_keeps_the_interlock_beyond_the_end_of_the_window() -> None:
+    phone = calls()
+    phone.place("911", 0.0)
+    phone.on_event(CallEvent(1, "confirmed", "out", 200, ""), 2.0)
+    phone.on_event(CallEvent(1, "ended", "out", 200, ""), 60.0)
+    phone.on_event(CallEvent(9, "ringing", "in", 0, "", remote="sip:psap@x"), 350.0)
+    phone.on_event(CallEvent(9, "confirmed", "in", 200, ""), 352.0)
+    phone.tick(400.0)
+    assert phone.interlock.active, "the dispatcher is on the line"
+    assert phone.next_due() is None or phone.next_due() > 400.0, "nothing spins meanwhile"
+    phone.on_event(CallEvent(9, "ended", "in", 200, ""), 410.0)
+    phone.tick(411.0 + 300.0)
+    assert not phone.interlock.active
+
+
+def test_s1_an_ordinary_call_that_was_hung_up_does_not_keep_the_way_of_a_911_call() -> None:
+    busy: list[bool] = []
+    phone = calls(prepare=lambda _: busy.append(phone.stack_calls() > 0))
+    phone.place("+14155550100", 0.0)
+    phone.on_event(CallEvent(1, "confirmed", "out", 200, ""), 1.0)
+    phone.place("911", 10.0)
+    assert busy[-1] is False
+
+
+def test_s4_a_crash_during_a_911_call_does_not_forget_the_interlock(tmp_path: Path) -> None:
+    settings = SipSettings(
+        socket=tmp_path / "voice.sock", state_file=tmp_path / "state", registrar="127.0.0.1", username="kiosk"
+    )
+
+    async def dial_and_die() -> None:
+        service = Service(settings, "secret", [], random.Random(1))
+        service._tell(Interlock(active=True, until=None, why="emergency call to 911"))
+        service.saver.shutdown()
+
+    asyncio.run(dial_and_die())
+    assert json.loads((tmp_path / "state").read_text())["interlock_until"] == math.inf
+
+    async def come_back() -> Interlock:
+        service = Service(settings, "secret", [], random.Random(1))
+        service.calls.restore_window(min(service.state.interlock_until, time.monotonic() + settings.callback_window))
+        return service.calls.interlock
+
+    interlock = asyncio.run(come_back())
+    assert interlock.active
+    assert interlock.until is not None
