@@ -35,7 +35,7 @@ def calls(prepare: Callable[[int], None] = lambda _: None) -> Calls:
     def tell(news: Call | Interlock) -> None:
         del news
 
-    return Calls(DeadLine(), domain=lambda: "x", prepare=prepare, tell=tell, callback_window=300)  # type: ignore[arg-type]
+    return Calls(DeadLine(), domain=lambda: "x", prepare=prepare, tell=tell, callback_window=300)
 
 
 def test_s4_a_callback_keeps_the_interlock_beyond_the_end_of_the_window() -> None:
@@ -47,7 +47,8 @@ def test_s4_a_callback_keeps_the_interlock_beyond_the_end_of_the_window() -> Non
     phone.on_event(CallEvent(9, "confirmed", "in", 200, ""), 352.0)
     phone.tick(400.0)
     assert phone.interlock.active, "the dispatcher is on the line"
-    assert phone.next_due() is None or phone.next_due() > 400.0, "nothing spins meanwhile"
+    due = phone.next_due()
+    assert due is None or due > 400.0, "nothing spins meanwhile"
     phone.on_event(CallEvent(9, "ended", "in", 200, ""), 410.0)
     phone.tick(411.0 + 300.0)
     assert not phone.interlock.active
