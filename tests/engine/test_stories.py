@@ -276,7 +276,7 @@ def test_s3_through_an_outage_of_the_api_the_line_presents_what_was_proven_here(
 
 
 def test_s3_a_wish_for_the_old_place_is_dropped_before_the_new_place_is_known() -> None:
-    """Found by review: a direct move (Wi-Fi to cable, a suspend) while the API was being retried."""
+    """A direct move (Wi-Fi to cable, a suspend) while the API was being retried."""
     for delay in range(40, 60):
         world = World("movable")
         world.plug("office")
