@@ -203,7 +203,7 @@ class Machine:
             return actions
         if self.phase is Phase.UNREGISTERING:
             return actions + self._launch("fresh", now)
-        return actions + self._start(now)
+        return actions + self._start(now, due=True)
 
     def stack_replaced(self, now: float) -> list[Action]:
         """An emergency call took a fresh life of the stack: what was registered or in flight has no line any more."""
@@ -227,7 +227,7 @@ class Machine:
         same_link = self.wanted.present_id is None or seen.carrier_changes == base.carrier_changes
         return seen.source == base.source and seen.interface == base.interface and same_link
 
-    def _start(self, now: float) -> list[Action]:
+    def _start(self, now: float, *, due: bool = False) -> list[Action]:
         """Attempt what is wanted now, by the gentlest way that makes it true."""
         if self.wanted is None:
             return []
@@ -241,13 +241,20 @@ class Machine:
             return self._launch("refresh" if refresh else "fresh", now)
         if stays and self.phase is Phase.REGISTERED and (same_id or self._interlock):
             # An address moves when the emergency is over; this registration goes on until then (S4).
-            return self._launch("refresh", now) if same_id else []
+            return self._launch("refresh", now) if same_id else self._renew(now) if due else []
         moved = self._calls and not stays and self._sent is not None and self._carried != self.wanted.source
         carried: list[Action] = [CarryOver()] if moved else []
         if self.phase is not Phase.REGISTERED:
             return carried + self._launch("reheader", now)
         self.phase, self.due = Phase.UNREGISTERING, now + UNREGISTER_WAIT
         return [*carried, Unregister()]
+
+    def _renew(self, now: float) -> list[Action]:
+        """Refresh what is registered, although something else is wanted: the dispatcher must be able to call back."""
+        if self._sent is None:
+            return []
+        self.phase, self.due = Phase.IN_FLIGHT, now + ATTEMPT_DEADLINE
+        return [Register(self._sent, "refresh")]
 
     def _launch(self, how: Literal["fresh", "refresh", "reheader"], now: float) -> list[Action]:
         if self.wanted is None:

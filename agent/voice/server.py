@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Final
@@ -23,6 +24,7 @@ class Client:
     """One connection."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.since = time.monotonic()
         self.role = ""
         """`agent`, `app`, or nothing before `hello`."""
         self._writer = writer
@@ -33,12 +35,20 @@ class Client:
             return
         self._writer.write(encode(message))
         if self._writer.transport.get_write_buffer_size() > BACKLOG_LIMIT:
-            log("client_dropped", "warning", role=self.role, reason="does not read")
-            self._writer.transport.abort()
+            self.drop("does not read")
+
+    def drop(self, reason: str) -> None:
+        """End the connection now."""
+        log("client_dropped", "warning", role=self.role, reason=reason)
+        self._writer.transport.abort()
 
     def close(self) -> None:
         """End the connection after what is queued."""
         self._writer.close()
+
+
+def _importance(client: Client) -> tuple[bool, float]:
+    return (client.role != "", client.since)
 
 
 class Server:
@@ -82,8 +92,8 @@ class Server:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Client(writer)
         if len(self._clients) >= CLIENT_LIMIT:
-            writer.transport.abort()
-            return
+            # The newcomer may be a 911 call: somebody who said nothing, or the oldest, makes room (S1).
+            min((one for one in self._clients if one.role != "agent"), key=_importance).drop("makes room")
         self._clients.add(client)
         try:
             with contextlib.suppress(ConnectionError):

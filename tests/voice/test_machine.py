@@ -248,3 +248,18 @@ def test_s4_a_refresh_goes_on_during_the_interlock() -> None:
     due = subject.next_due()
     assert due is not None
     assert registers(subject.tick(due)) == [Register(ONE, "refresh")]
+
+
+def test_s4_the_registration_is_renewed_during_the_interlock_although_another_id_waits() -> None:
+    subject = registered()
+    subject.calls(1, 1.0, interlock=True)
+    assert subject.instruct(replace(ONE, attempt=1, present_id="emerg_two"), 2.0, HERE) == []
+    assert subject.due is not None
+    assert registers(subject.tick(subject.due)) == [Register(ONE, "refresh")], (
+        "the dispatcher must be able to call back"
+    )
+    subject.result(OK, 110.0)
+    assert subject.due is not None, "and again before that grant ends"
+    assert registers(subject.calls(0, 400.0, interlock=False)) == [
+        Register(replace(ONE, attempt=1, present_id="emerg_two"), "fresh")
+    ]
