@@ -73,6 +73,7 @@ class _Keys:
 
     def _kill(self) -> str:
         self._stage.process("agent").kill()
+        self._stage.process("agent").wait()
         return "The agent is dead; the phone still calls: dialstack-agent call 933."
 
     def _start(self) -> str:
