@@ -7,6 +7,7 @@ import contextlib
 import random
 import signal
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from agent.dialstack.tokens import Tokens
 from agent.engine import Engine
 from agent.errors import AgentError
 from agent.log import setup, trace
-from agent.model import StatusKind
+from agent.model import StatusKind, VoiceState
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
 from agent.page.server import PageServer
@@ -29,6 +30,7 @@ from agent.settings import Settings
 from agent.store import Store
 from agent.supervisor import supervise
 from agent.systemd import notify, watchdog_interval
+from agent.tasks import end
 from agent.voice.client import VoiceClient
 
 
@@ -60,8 +62,8 @@ class App:
             self.engine.network_changed, self.engine.gap,
         )  # fmt: skip
 
-    def _voice_changed(self, state: object) -> None:
-        self.engine.voice_changed(state)  # type: ignore[arg-type]
+    def _voice_changed(self, state: VoiceState) -> None:
+        self.engine.voice_changed(state)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -89,8 +91,8 @@ class App:
         notify(STOPPING="1")
         await self._shut_down([*tasks, watchdog])
 
-    async def _supervised(self, name: str, work: object) -> None:
-        await supervise(name, work, clock=self.clock, rng=self.rng, on_gap=self.engine.gap)  # type: ignore[arg-type]
+    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        await supervise(name, work, clock=self.clock, rng=self.rng, on_gap=self.engine.gap)
 
     async def _open_page(self) -> None:
         try:
@@ -103,9 +105,7 @@ class App:
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """Page first, so that nobody is told that something was saved; the database last."""
         await self.page.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
         await self.rest.close()
         self.store.close()
         trace("stopped")

@@ -167,9 +167,7 @@ class Desk:
                 todo="Plug it in where it is to stay, then answer again.",
                 code="no_network",
             )
-        problem = engine.binding.problem
-        if problem is not None and problem.code == "token_other_user":
-            raise problem
+        self._check_user()
         generation = network.generation
         record = await self._resolve(address_id, civic)
         if engine.network is None or engine.network.generation != generation:
@@ -227,6 +225,10 @@ class Desk:
                 todo="Try again in a few minutes.",
                 code="interlock",
             )
+        self._check_user()
+
+    def _check_user(self) -> None:
+        """Raise where the token is somebody else's: an order would reach a stranger's addresses (failure 24)."""
         problem = self._engine.binding.problem
         if problem is not None and problem.code == "token_other_user":
             raise problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.control import Step
@@ -309,6 +308,3 @@ def _step(index: int, order: tuple[tuple[str, str, bool], ...], *, failed: bool,
     if failed and problem.problem is not None:
         return Step(name, label, "failed", problem.problem.happened)
     return Step(name, label, "running")
-
-
-Rule = Callable[[Scene], Light | None]

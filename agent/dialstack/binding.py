@@ -111,10 +111,6 @@ class BindingWorker:
         else:
             self._free.set()
 
-    def kick(self) -> None:
-        """Try again now: a person pressed the button."""
-        self._changed.set()
-
     # ------------------------------------------------------------------ the loop
 
     async def run(self) -> None:

@@ -18,9 +18,9 @@ from typing import Any, Self
 from agent.lab.http_unix import Visitor, call_json
 from agent.lab.lab import Lab
 from agent.lab.process import Follower, Late, die_with_parent, stop
+from agent.lab.topology import PLATFORM
 from agent.model import CivicAddress
 
-PLATFORM = "192.0.2.10"
 USER = "user_kiosk"
 PASSWORD = "kiosk-password"  # noqa: S105 - of a simulator
 OFFICE = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", "Suite 400")

@@ -15,7 +15,8 @@ from typing import Any, Self
 
 from agent.lab.http_unix import UnixConnection
 from agent.lab.process import stop
-from agent.lab.stage import LIT, OFFICE, PLATFORM, USER, Stage, form_fields
+from agent.lab.stage import LIT, OFFICE, USER, Stage, form_fields
+from agent.lab.topology import PLATFORM
 from agent.model import CivicAddress
 
 PATIENCE = 60.0

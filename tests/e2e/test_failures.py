@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +23,7 @@ from tests.e2e.house import (
     wall,
 )
 
-pytestmark = [pytest.mark.netns, pytest.mark.sip, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.netns, pytest.mark.sip]
 
 UNPROVEN = "If somebody dials 911 now, the call goes out, but it is not certain that the right location goes with it."
 NO_LOCATION = "If somebody dials 911 now, the call goes out, but without a location."

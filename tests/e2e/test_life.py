@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from tests.e2e.house import (
     wall,
 )
 
-pytestmark = [pytest.mark.netns, pytest.mark.sip, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.netns, pytest.mark.sip]
 
 STILL = "Is this phone still at 123 Main St, Suite 400?"
 BOUNCE = 1

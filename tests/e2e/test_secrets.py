@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import os
 import re
 import secrets
 import subprocess
@@ -18,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from agent.lab.http_unix import UnixConnection
-from agent.lab.stage import HOME, OFFICE, PASSWORD, PLATFORM, USER, Stage, secret
+from agent.lab.stage import HOME, OFFICE, PASSWORD, USER, Stage, secret
+from agent.lab.topology import PLATFORM
 from tests.e2e.conftest import Open
 from tests.e2e.house import bound, confirm, kill, look, shows
 from tests.e2e.phone import dial
 
-pytestmark = [pytest.mark.netns, pytest.mark.sip, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [pytest.mark.netns, pytest.mark.sip]
 
 OWN = {"sip-password", "token", "endpoint-secret"}
 """Files of the device that hold one secret each and nothing else."""

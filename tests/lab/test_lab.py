@@ -21,7 +21,7 @@ from agent.lab import namespaces, noise, unprivileged
 from agent.lab.lab import Lab, remove_stale
 from agent.lab.topology import PLATFORM, PLATFORM6, ROUTERS
 
-pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = pytest.mark.netns
 
 PATIENCE = 10.0
 """Seconds until a test gives up on an answer; no expectation about speed."""

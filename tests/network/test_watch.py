@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 
 import pytest
@@ -16,7 +15,7 @@ from agent.network.penalty import Pace
 from agent.settings import NetworkSettings
 from tests.network.rig import Rig
 
-pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = pytest.mark.netns
 
 PATIENT = Pace(free=1_000)
 """For tests of other things than flapping: no move is ever held back."""

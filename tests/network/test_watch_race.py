@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -18,7 +17,7 @@ from agent.network.penalty import Pace
 from tests.network.rig import Rig
 from tests.network.test_watch import mac, usable
 
-pytestmark = [pytest.mark.netns, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = pytest.mark.netns
 
 
 @contextlib.contextmanager

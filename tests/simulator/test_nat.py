@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -20,11 +19,7 @@ from agent.lab.topology import PLATFORM, ROUTERS
 from tests.simulator.telephone import Telephone
 from tests.simulator.world import run
 
-pytestmark = [
-    pytest.mark.sip,
-    pytest.mark.netns,
-    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
-]
+pytestmark = [pytest.mark.sip, pytest.mark.netns]
 DEVICE = "192.168.1.50"
 
 
