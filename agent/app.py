@@ -150,6 +150,8 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
         why = f"{path}: {error}; install the newer version again, or move the file away"
     except (sqlite3.Error, OSError) as error:
         why = f"{path}: the database cannot be opened: {error}; confirmations would not survive a restart"
+        with contextlib.suppress(sqlite3.Error):  # a full disk in an upgrade: what was confirmed still counts
+            return Store(None, copy_of=path), why
     return Store(None), why
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.database import open_database, set_aside
+from agent.database import copy_into_memory, open_database, set_aside
 from agent.decide import Memory
 from agent.model import CivicAddress, Confirmation, Observation, Place
 
@@ -39,12 +39,18 @@ class Store:
     Not thread-safe by itself; its owner serializes the calls. Raises sqlite3.Error when the disk fails.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        """Open or create the database; `None` keeps it in memory (virtual time). Damage: see `set_aside`."""
+    def __init__(self, path: Path | None, *, copy_of: Path | None = None) -> None:
+        """Open or create the database; `None` keeps it in memory (virtual time). Damage: see `set_aside`.
+
+        `copy_of`: in memory, but with what that file holds.
+        """
         self.durable = path is not None
         """False: in memory only, forgotten at the next start."""
         self.set_aside: Path | None = None
         """Where a damaged database was put; None: it was sound."""
+        if copy_of is not None:
+            self._db = copy_into_memory(copy_of)
+            return
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
