@@ -9,6 +9,7 @@ from agent.errors import AgentError
 from agent.page import guard, wire
 from agent.page.live import Streams
 from agent.page.problems import PageError, headers_of, status_of
+from agent.page.routes import Role, Route, delete, get, post
 
 PREFIX = "/api/v1"
 MAX_DECISIONS = 1000
@@ -22,18 +23,18 @@ class Api:
         self._control = control
         self._streams = streams
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         """Return what this class answers."""
         return [
-            web.get(f"{PREFIX}/status", self.status),
-            web.get(f"{PREFIX}/events", self.events),
-            web.get(f"{PREFIX}/addresses", self.addresses),
-            web.post(f"{PREFIX}/addresses", self.add),
-            web.delete(PREFIX + "/addresses/{id}", self.forget),
-            web.post(PREFIX + "/addresses/{id}/clear", self.clear),
-            web.post(f"{PREFIX}/confirm", self.confirm),
-            web.get(f"{PREFIX}/decisions", self.decisions),
-            web.get(f"{PREFIX}/places", self.places),
+            get(f"{PREFIX}/status", self.status, Role.STAFF),
+            get(f"{PREFIX}/events", self.events, Role.STAFF),
+            get(f"{PREFIX}/addresses", self.addresses, Role.STAFF),
+            post(f"{PREFIX}/addresses", self.add, Role.STAFF),
+            delete(PREFIX + "/addresses/{id}", self.forget, Role.TECHNICIAN),
+            post(PREFIX + "/addresses/{id}/clear", self.clear, Role.TECHNICIAN),
+            post(f"{PREFIX}/confirm", self.confirm, Role.STAFF),
+            get(f"{PREFIX}/decisions", self.decisions, Role.STAFF),
+            get(f"{PREFIX}/places", self.places, Role.STAFF),
         ]
 
     async def status(self, _request: web.Request) -> web.StreamResponse:

@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 
 from agent.page.problems import PageError
+from agent.page.routes import Role
+from agent.page.visitor import NOBODY, Channel, Visitor, current
 
 MAX_BODY = 16 * 1024
 """Bytes: the longest form is a tenth of it; the server hands it to aiohttp, which stops reading there."""
@@ -30,6 +32,7 @@ _KEY: Any = getattr(web, "RequestKey", lambda name, _kind: name)
 """aiohttp 3.14 warns about plain names in a request, 3.8 knows nothing else."""
 _TOKEN_OF = _KEY("dialstack_csrf", str)
 _IS_NEW = _KEY("dialstack_csrf_new", bool)
+_VISITOR = _KEY("dialstack_visitor", Visitor)
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -54,9 +57,33 @@ def is_local(request: web.BaseRequest) -> bool:
     return peer is not None and peer.family == socket.AF_UNIX
 
 
+def recognize(request: web.BaseRequest) -> Visitor:
+    """Find out who is asking."""
+    return Visitor(Channel.SOCKET if is_local(request) else Channel.SCREEN, Role.TECHNICIAN)
+
+
+def visitor(request: web.BaseRequest) -> Visitor:
+    """Return who is asking, as the server recognized them; nobody before it did."""
+    found = request.get(_VISITOR)
+    return found if isinstance(found, Visitor) else NOBODY
+
+
+def admit(request: web.BaseRequest, found: Visitor, needed: Role) -> None:
+    """Let a visitor in, or refuse what takes another role."""
+    request[_VISITOR] = found
+    current.set(found)
+    if found.role < needed:
+        raise PageError(
+            403,
+            "Only a technician may do this.",
+            todo="Sign in with the technician's PIN.",
+            code="technician_only",
+        )
+
+
 def who(request: web.BaseRequest) -> str:
-    """Return who is asking, as it is recorded with a confirmation."""
-    return "cli" if is_local(request) else "local screen"
+    """Return who is asking, as it is recorded with what they do."""
+    return visitor(request).who
 
 
 def is_loopback(host: str) -> bool:

@@ -14,6 +14,7 @@ from agent.clock import Clock
 from agent.control import Overview, SavedAddress
 from agent.model import Ask, StatusKind
 from agent.page import words
+from agent.page.visitor import current
 
 FOLDER = Path(__file__).parent
 STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -79,8 +80,8 @@ class Renderer:
 
     def page(self, name: str, overview: Overview | None, csrf: str, **context: object) -> str:
         """Return a whole page."""
-        return self._jinja.get_template(name).render(overview=overview, csrf=csrf, **context)
+        return self._jinja.get_template(name).render(overview=overview, csrf=csrf, visitor=current.get(), **context)
 
     def parts(self, overview: Overview, csrf: str) -> str:
         """Return the parts that change while a page is open; each carries `data-part`."""
-        return self._jinja.get_template("_live.html").render(overview=overview, csrf=csrf)
+        return self._jinja.get_template("_live.html").render(overview=overview, csrf=csrf, visitor=current.get())

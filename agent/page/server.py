@@ -17,6 +17,7 @@ from agent.page import api, guard, problems
 from agent.page.door import Door
 from agent.page.live import Streams
 from agent.page.render import Renderer
+from agent.page.routes import RouteTable
 from agent.page.sockets import UnixListener, listen_tcp
 from agent.page.views import Flashes, HomeViews
 from agent.page.views_more import MoreViews, problem_page
@@ -61,6 +62,10 @@ class PageServer:
         self._names = frozenset(name.lower() for name in names if name)
         self._renderer = Renderer(clock or SystemClock(), zone)
         self._streams = Streams(control)
+        self.application: web.Application | None = None
+        """What is served, once started."""
+        self.routes = RouteTable()
+        """The role that each route takes."""
         self._runner: web.AppRunner | None = None
         self._doors: list[Door] = []
         self._tcp: asyncio.Server | None = None
@@ -72,8 +77,9 @@ class PageServer:
 
         A port in use is logged, kept in `problem` and tried again.
         """
+        self.application = self._application()
         self._runner = web.AppRunner(
-            self._application(),
+            self.application,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE,
             max_line_size=MAX_HEAD,
@@ -139,9 +145,12 @@ class PageServer:
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._middleware()], client_max_size=guard.MAX_BODY)
         flashes = Flashes()
-        application.add_routes(api.Api(self._control, self._streams).routes())
-        application.add_routes(HomeViews(self._control, self._renderer, self._streams, flashes).routes())
-        application.add_routes(MoreViews(self._control, self._renderer, flashes).routes())
+        for routes in (
+            api.Api(self._control, self._streams).routes(),
+            HomeViews(self._control, self._renderer, self._streams, flashes).routes(),
+            MoreViews(self._control, self._renderer, flashes).routes(),
+        ):
+            self.routes.add(application, routes)
         application.on_response_prepare.append(_protect)
         return application
 
@@ -154,6 +163,7 @@ class PageServer:
             try:
                 guard.check_host(request, self._names)
                 guard.check_origin(request)
+                guard.admit(request, guard.recognize(request), self.routes.role(request))
                 if for_program:
                     guard.check_api(request)
                 return await handler(request)

@@ -13,6 +13,7 @@ from agent.page import forms, guard
 from agent.page.live import Streams
 from agent.page.problems import PageError, headers_of, status_of
 from agent.page.render import Renderer, lost_key
+from agent.page.routes import Role, Route, get, post
 from agent.page.words import street_line
 
 MAX_FLASHES = 64
@@ -56,14 +57,14 @@ class HomeViews:
         self._streams = streams
         self._flashes = flashes
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         """Return what this class answers."""
         return [
-            web.get("/", self.home),
-            web.get("/events", self.events),
-            web.post("/confirm", self.confirm),
-            web.get("/addresses/new", self.new),
-            web.post("/addresses/new", self.create),
+            get("/", self.home, Role.STAFF),
+            get("/events", self.events, Role.STAFF),
+            post("/confirm", self.confirm, Role.STAFF),
+            get("/addresses/new", self.new, Role.STAFF),
+            post("/addresses/new", self.create, Role.STAFF),
         ]
 
     async def home(self, request: web.Request) -> web.StreamResponse:

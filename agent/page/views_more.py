@@ -11,6 +11,7 @@ from agent.errors import AgentError
 from agent.page import guard
 from agent.page.problems import PageError, headers_of, status_of
 from agent.page.render import Renderer
+from agent.page.routes import Role, Route, get, post
 from agent.page.views import Flashes, given_id, html
 from agent.page.words import street_line
 
@@ -33,14 +34,14 @@ class MoreViews:
         self._renderer = renderer
         self._flashes = flashes
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         """Return what this class answers."""
         return [
-            web.get("/addresses", self.addresses),
-            web.get("/addresses/{action:forget|clear}", self.ask),
-            web.post("/addresses/{action:forget|clear}", self.act),
-            web.get("/history", self.history),
-            web.get("/static/{name}", self.static),
+            get("/addresses", self.addresses, Role.STAFF),
+            get("/addresses/{action:forget|clear}", self.ask, Role.TECHNICIAN),
+            post("/addresses/{action:forget|clear}", self.act, Role.TECHNICIAN),
+            get("/history", self.history, Role.STAFF),
+            get("/static/{name}", self.static, Role.ANYONE),
         ]
 
     async def addresses(self, request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,36 @@
+"""Who may do what: every route has its role, and what has none is for technicians only."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from agent.page.routes import Role
+from tests.page.fake_control import FakeControl
+from tests.page.serving import serving
+
+OPEN = {
+    ("GET", "/static/{name}"),
+    ("HEAD", "/static/{name}"),
+}
+"""All that somebody may have who is not signed in."""
+FOR_STAFF = {"/confirm", "/addresses/new", "/api/v1/addresses", "/api/v1/confirm"}
+"""What staff may change; everything else that changes something is for technicians."""
+
+
+def test_s9_only_what_is_listed_here_is_open_to_anybody_and_to_staff(tmp_path: Path) -> None:
+    async def inside() -> None:
+        async with serving(FakeControl(), tmp_path) as (server, _):
+            table = server.routes.all()
+            assert server.application is not None
+            assert len(table) > 20
+            served = {
+                (route.method, route.resource.canonical if route.resource else "")
+                for route in server.application.router.routes()
+            }
+            assert {(method, path) for method, path, _ in table} == served
+            assert {(method, path) for method, path, role in table if role is Role.ANYONE} == OPEN
+            changes = {path for method, path, role in table if method not in {"GET", "HEAD"} and role is Role.STAFF}
+            assert changes == FOR_STAFF
+
+    asyncio.run(inside())
