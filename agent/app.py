@@ -98,7 +98,7 @@ class App:
         try:
             await self.page.start()
         except AgentError as error:
-            trace("page", problem=str(error))
+            trace("page_missing", problem=str(error))
         else:
             trace("page", port=self.page.port, socket=str(self.settings.page.socket))
 

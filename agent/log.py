@@ -1,4 +1,4 @@
-"""One line per event: words for people in the journal, JSON with clocks for the demo and for machines."""
+"""One line per event: records with fields in systemd's journal, JSON with clocks for machines, words for people."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any
 
 import msgspec
 
+from agent.journal import Journal, attached
+
 _logger = logging.getLogger("agent")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+_PRIORITY = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
+"""Level -> syslog priority."""
 
 
 class _JsonFormatter(logging.Formatter):
@@ -21,13 +25,38 @@ class _JsonFormatter(logging.Formatter):
         return _encode({"t": time.monotonic(), "level": record.levelname.lower(), **fields}).decode()
 
 
+class JournalHandler(logging.StreamHandler[Any]):
+    """Writes records with their fields to the journal, plain lines to standard error where there is none."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self._journal = journal
+        self.setFormatter(logging.Formatter("%(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler; blocks never."""
+        fields = dict(getattr(record, "fields", None) or {"event": "log"})
+        event = str(fields.pop("event"))
+        text = self.format(record)
+        if event == "status":
+            text = f"{str(fields['kind']).upper()}: {fields['sentence']}"
+        code = {
+            "CODE_FILE": record.pathname, "CODE_LINE": record.lineno, "CODE_FUNC": record.funcName,
+            "DIALSTACK_LOGGER": record.name,
+        }  # fmt: skip
+        if not self._journal.write(event, text, _PRIORITY.get(record.levelno, 6), fields, code):
+            super().emit(record)
+
+
 def setup() -> None:
-    """Write to standard error: plain lines (the journal adds the time), or JSON with DIALSTACK_AGENT_LOG=json."""
-    handler = logging.StreamHandler()
-    if os.environ.get("DIALSTACK_AGENT_LOG") == "json":
-        handler.setFormatter(_JsonFormatter())
+    """Write to the journal when it is there, else plain lines; DIALSTACK_AGENT_LOG=json: JSON on standard error."""
+    json_wanted = os.environ.get("DIALSTACK_AGENT_LOG") == "json"
+    handler: logging.Handler
+    if attached() and not json_wanted:
+        handler = JournalHandler(Journal("dialstack-agent"))
     else:
-        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        handler = logging.StreamHandler()
+        handler.setFormatter(_JsonFormatter() if json_wanted else logging.Formatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
@@ -36,4 +65,4 @@ def trace(event: str, **fields: Any) -> None:
     """Log an event with named fields. Never pass a secret (S10)."""
     if _logger.isEnabledFor(logging.INFO):
         words = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None and value != "")
-        _logger.info("%s %s", event, words, extra={"fields": {"event": event, **fields}})
+        _logger.info("%s %s", event, words, extra={"fields": {"event": event, **fields}}, stacklevel=2)

@@ -34,9 +34,11 @@ async def supervise(
         try:
             await work()
         except Exception:
-            _logger.exception("worker %s failed; it is started again. 911 does not depend on it.", name)
+            _logger.exception(
+                "worker %s failed; it is started again. 911 does not depend on it.", name, extra=_fields(name)
+            )
         else:
-            _logger.error("worker %s ended; it is started again. 911 does not depend on it.", name)
+            _logger.error("worker %s ended; it is started again. 911 does not depend on it.", name, extra=_fields(name))
         if clock.monotonic() - began > CALM:
             backoff.reset(RESTART)
         delay = backoff.next()
@@ -45,3 +47,7 @@ async def supervise(
         except Exception:
             _logger.exception("the gap of worker %s could not be recorded", name)
         await asyncio.sleep(delay)
+
+
+def _fields(name: str) -> dict[str, object]:
+    return {"fields": {"event": "worker", "worker": name}}

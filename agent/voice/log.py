@@ -1,19 +1,27 @@
-"""Plain log lines on stderr, structured as key=value; journald adds the time. Never a secret (S10)."""
+"""One line per event: a record with fields in systemd's journal, else key=value on stderr. Never a secret (S10)."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Final
 
-_PRIORITY: Final = {"error": "<3>", "warning": "<4>", "info": "<6>", "debug": "<7>"}
-"""Prefixes that journald reads (sd-daemon(3))."""
+from agent.journal import Journal, attached
+
+_PRIORITY: Final = {"error": 3, "warning": 4, "info": 6, "debug": 7}
+"""syslog's numbers, and the prefixes that journald reads (sd-daemon(3))."""
+_JOURNAL: Final = Journal("dialstack-voice") if attached() else None
 
 
 def log(event: str, level: str = "info", **fields: object) -> None:
-    """Write one line; values are quoted when they hold blanks or quotes."""
-    words = [f"event={event}", *(f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None)]
-    sys.stderr.write(f"{_PRIORITY.get(level, '')}{' '.join(words)}\n")
-    sys.stderr.flush()
+    """Write one line or record; never raises. Values on stderr are quoted when they hold blanks or quotes."""
+    words = [f"{name}={_quoted(value)}" for name, value in fields.items() if value is not None]
+    priority = _PRIORITY.get(level, 6)
+    if _JOURNAL is not None and _JOURNAL.write(event, " ".join([event, *words]), priority, fields):
+        return
+    with contextlib.suppress(OSError):  # a reader that is gone must not take the phone along
+        sys.stderr.write(f"<{priority}>event={event} {' '.join(words)}".rstrip() + "\n")
+        sys.stderr.flush()
 
 
 def _quoted(value: object) -> str:

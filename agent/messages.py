@@ -1,0 +1,56 @@
+"""The stable ids and priorities of important journal messages; `systemd/dialstack-agent.catalog` explains each id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+ERROR: Final = 3
+WARNING: Final = 4
+NOTICE: Final = 5
+INFO: Final = 6
+
+MESSAGES: Final[Mapping[str, tuple[str, int]]] = {
+    "start": ("d98bb715b6d644dba035a64023eaf5b5", INFO),
+    "stopped": ("ddfa82618f8d4b48aaea1c808b633a74", INFO),
+    "status:offline": ("8424869bfa63458681b8feedd552c184", WARNING),
+    "status:connecting": ("2ab860e011e34a12a8843e00ebcb44df", INFO),
+    "status:unbound": ("32c5d6ccb03248bf8a7e1b926f5cd81b", WARNING),
+    "status:provisional": ("9bea25eaa6b348a99828fdc614048abc", WARNING),
+    "status:bound": ("6f49e10d9d7841988c65613784a5e5a5", NOTICE),
+    "status:fault": ("05f78f6c006a4d2fa6f9b4901873ef96", ERROR),
+    "exposure": ("7e7e447967e94ca3ad433d43b5d5f6b5", NOTICE),
+    "denied": ("0dd3dfcfe2c0451e83d0362a7cb9b1f9", WARNING),
+    "address_gone": ("c89e55e0d300497ab50935755835ddfa", WARNING),
+    "address_refused": ("e5056cb150964780b09408eaba03b7b6", WARNING),
+    "confirmed": ("35101cd048954a12b12b67de0c3d77d5", NOTICE),
+    "wan_changed": ("ce7b9257126046dbbe302ac38337d9d8", NOTICE),
+    "gap": ("b3d3d66c6a534196b29c78dbfd7490da", NOTICE),
+    "config": ("e897b3fca4ff480a990528434229ad17", ERROR),
+    "store": ("3476a74824a14f16afdc207fc8ad5986", ERROR),
+    "page_missing": ("10d8e1503ca6486fbd1888841ccc3470", ERROR),
+    "worker": ("169a4b3ec111480bbacfdef4b4ebbc45", ERROR),
+    "call:emergency": ("e41d9460ee2e44aa9c56d9f84d7df5bc", WARNING),
+    "call:emergency_ended": ("38e27489a5d64f8bb20f2a0811f5d47c", WARNING),
+    "hung": ("d01e2e285ad243a2a19a6595a832b69c", ERROR),
+    "agent_dead": ("c00dfac5e80e4454a668873e57154f1b", WARNING),
+    "problem": ("2ed55c9e67a84356965523879bc537c0", WARNING),
+    "configuration": ("e8bdaf03a70348ce95c0757dc6f9d4f7", ERROR),
+    "emergency_life": ("271a8c98651745cc98f4b8bc15eee747", WARNING),
+    "carry_over_failed": ("05aa0d29937245be9e38ecb4aa57e0e0", ERROR),
+    "state_not_saved": ("fce18111f7734ffbbce0baa348df33db", WARNING),
+    "socket": ("af8a82802cbe42ccbbd4fe67ee0a04f5", ERROR),
+    "bug": ("c4a249f1f847411b80e259572d0a4495", ERROR),
+}
+"""Event, or event:kind, -> (MESSAGE_ID, syslog priority). An id never changes its meaning and is never used again."""
+
+
+def find(event: str, fields: Mapping[str, object]) -> tuple[str, int] | None:
+    """Return id and priority of an event, None for one that needs no explanation."""
+    if event == "call" and fields.get("emergency"):
+        return MESSAGES.get(
+            {"calling": "call:emergency", "ended": "call:emergency_ended"}.get(str(fields["state"]), "")
+        )
+    if event == "problem" and fields.get("sentence") == "over":
+        return None
+    return MESSAGES.get(f"{event}:{fields.get('kind', '')}") or MESSAGES.get(event)
