@@ -1,17 +1,22 @@
-"""`agent.toml` to frozen settings: every error at once, with file, section.key, what must be, and did-you-mean."""
+"""`agent.toml` to frozen settings: every error at once, with file, section.key, what must be, and did-you-mean.
+
+Two layers: the packaged file, and over it what was set on the page (`config_overlay.py`, in `paths.state`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli
 
+from agent import config_overlay
 from agent import config_values as v
+from agent.config_overlay import Overlay
+from agent.config_secrets import read_secret
 from agent.dialstack.civic import FIELDS as CIVIC_FIELDS
 from agent.dialstack.civic import civic_from
 from agent.errors import NeedsHuman
@@ -27,8 +32,21 @@ from agent.settings import (
     TokenSettings,
 )
 
+__all__ = [
+    "SCHEMA",
+    "ConfigError",
+    "Layers",
+    "describe",
+    "load",
+    "load_layers",
+    "load_lenient",
+    "load_sip",
+    "read_secret",
+]
+
 MAX_FILE = 256 * 1024
 """Bytes: a configuration is a page of text."""
+NO_FILE = "there is no such file; start from the packaged agent.toml"
 
 
 class ConfigError(NeedsHuman):
@@ -116,11 +134,37 @@ INLINE_SECRETS = {
 }
 
 
+SECRET_FILES = {
+    "sip.password_file": "sip-password",
+    "token.file": "token",
+    "token.endpoint_secret_file": "token-endpoint-secret",
+}
+"""Keys that name a file with a secret -> its name under `<paths.state>/secrets/` and as a systemd credential. A secret
+that was entered on the page is used when the key names no other file."""
+
+ONLY_PACKAGED = frozenset({"sip.socket", "sip.state_file", "page.socket", "paths.state"})
+"""Keys that the page cannot change: where the processes find each other and their files is the installation's."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layers:
+    """The settings in force and where each comes from."""
+
+    settings: Settings
+    problems: tuple[str, ...]
+    """Lines `FILE: section.key: what must be`."""
+    packaged: dict[str, dict[str, Any]]
+    """Section -> key -> value as the packaged file has it, valid or not."""
+    overlay: Overlay
+    kept: frozenset[str] = frozenset()
+    """Keys of SECRET_FILES whose secret was entered on the page and is in force."""
+
+
 # ------------------------------------------------------------------ reading
 
 
 def load(path: Path) -> Settings:
-    """Return the settings in a file; raises ConfigError with every problem in it, missing values included."""
+    """Return the settings in force; raises ConfigError with every problem, missing values included."""
     settings, problems = load_lenient(path)
     if problems:
         raise ConfigError(path, problems)
@@ -128,29 +172,64 @@ def load(path: Path) -> Settings:
 
 
 def load_lenient(path: Path) -> tuple[Settings, list[str]]:
-    """Return what is valid in a file, defaults for the rest, and the problems; never raises (S1)."""
+    """Return what is valid in both layers, defaults for the rest, and the problems; never raises (S1)."""
+    layers = load_layers(path)
+    return layers.settings, list(layers.problems)
+
+
+def load_layers(path: Path) -> Layers:
+    """Return both layers and what they make together; never raises (S1)."""
     document, problems = _read(path)
+    folder = state_folder(document)
+    overlay, damage = config_overlay.read(folder)
+    if overlay.values:
+        problems = [line for line in problems if not line.endswith(NO_FILE)]
+    problems += [damage] if damage else []
+    return _merge(path, document, problems, folder, overlay)
+
+
+def layers_with(path: Path, overlay: Overlay, folder: Path) -> Layers:
+    """Return what the packaged file and this overlay make together, before anything is written."""
+    document, problems = _read(path)
+    if overlay.values:
+        problems = [line for line in problems if not line.endswith(NO_FILE)]
+    return _merge(path, document, problems, folder, overlay)
+
+
+def _merge(path: Path, document: dict[str, object], problems: list[str], folder: Path, overlay: Overlay) -> Layers:
+    here, ours = folder / config_overlay.NAME, overlay.tables()
     found: dict[str, Any] = {}
-    for name, table in document.items():
+    for name in dict.fromkeys((*document, *ours)):
+        file, table = (path, document[name]) if name in document else (here, ours[name])
         if name not in SCHEMA:
-            problems.append(f"{path}: [{name}]: no such section{_did_you_mean(name, SCHEMA)}")
+            problems.append(f"{file}: [{name}]: no such section{_did_you_mean(name, SCHEMA)}")
         elif not isinstance(table, dict):
-            problems.append(f"{path}: {name}: must be a section written as [{name}]")
+            problems.append(f"{file}: {name}: must be a section written as [{name}]")
         elif name == "address":
-            found[name] = _address(path, table, problems)
+            found[name] = _address(here if name in ours else file, ours.get(name, table), problems)
         else:
-            found[name] = _section(path, name, table, problems)
-    settings = Settings(**found)
+            found[name] = _section(name, ((here, ours.get(name, {})), (path, table if file == path else {})), problems)
+    settings, kept = _with_secrets(Settings(**found), folder)
     problems += [f"{path}: {line}" for line in _missing(settings)]
-    return settings, problems
+    packaged = {name: table for name, table in document.items() if isinstance(table, dict)}
+    return Layers(settings, tuple(problems), packaged, overlay, kept)
+
+
+def state_folder(document: Mapping[str, object]) -> Path:
+    """Return where state is kept, whatever else the packaged file is like."""
+    paths = document.get("paths")
+    try:
+        return v.a_path(paths["state"]) if isinstance(paths, dict) and "state" in paths else Settings().paths.state
+    except (ValueError, RecursionError):
+        return Settings().paths.state
 
 
 def load_sip(path: Path) -> tuple[SipSettings, list[str]]:
-    """Return section `[sip]` and its problems, whatever the rest of the file is like; never raises (S1)."""
-    settings, problems = load_lenient(path)
-    ours = tuple(f"{path}: {start}" for start in ("sip.", "sip:", "[sip", "not readable"))
-    mine = [line for line in problems if line.startswith(ours)]
-    return settings.sip, mine
+    """Return section `[sip]` and its problems, whatever the rest of the files is like; never raises (S1)."""
+    layers = load_layers(path)
+    here = layers.settings.paths.state / config_overlay.NAME
+    ours = tuple(f"{file}: {start}" for file in (path, here) for start in ("sip.", "sip:", "[sip", "not readable"))
+    return layers.settings.sip, [line for line in layers.problems if line.startswith(ours)]
 
 
 def _read(path: Path) -> tuple[dict[str, object], list[str]]:
@@ -161,31 +240,52 @@ def _read(path: Path) -> tuple[dict[str, object], list[str]]:
             return {}, [f"{path}: not readable as configuration: larger than {MAX_FILE // 1024} KiB"]
         return tomli.loads(raw.decode()), []
     except FileNotFoundError:
-        return {}, [f"{path}: not readable: there is no such file; start from the packaged agent.toml"]
+        return {}, [f"{path}: not readable: {NO_FILE}"]
     except OSError as error:
         return {}, [f"{path}: not readable: {error.strerror}"]
     except (ValueError, RecursionError) as error:  # tomli's own errors, and what garbage makes of int() and nesting
         return {}, [f"{path}: not readable as TOML: {error}"]
 
 
-def _section(path: Path, name: str, table: Mapping[str, object], problems: list[str]) -> object:
+def _section(name: str, tables: tuple[tuple[Path, Mapping[str, object]], ...], problems: list[str]) -> object:
+    """Return a section out of its layers, the strongest first; what is wrong in one is taken from the next."""
     settings_class, validators = SCHEMA[name]
     valid: dict[str, Any] = {}
-    for key, value in table.items():
-        where = f"{path}: {name}.{key}"
-        if f"{name}.{key}" in INLINE_SECRETS:
-            problems.append(
-                f"{where}: a secret must not stand here; put it into a file of its own and name it in "
-                f"{INLINE_SECRETS[f'{name}.{key}']}"
-            )
-        elif key not in validators:
-            problems.append(f"{where}: no such key{_did_you_mean(key, validators)}")
-        else:
-            try:
-                valid[key] = validators[key](value)
-            except (ValueError, RecursionError) as error:
-                problems.append(f"{where}: {error}" + ("" if _is_delicate(name, key) else _shown(value)))
+    for file, table in tables:
+        for key, value in table.items():
+            if key in valid:
+                continue
+            where = f"{file}: {name}.{key}"
+            if f"{name}.{key}" in INLINE_SECRETS:
+                problems.append(
+                    f"{where}: a secret must not stand here; put it into a file of its own and name it in "
+                    f"{INLINE_SECRETS[f'{name}.{key}']}"
+                )
+            elif key not in validators:
+                problems.append(f"{where}: no such key{_did_you_mean(key, validators)}")
+            else:
+                try:
+                    valid[key] = validators[key](value)
+                except (ValueError, RecursionError) as error:
+                    problems.append(f"{where}: {error}" + ("" if _is_delicate(name, key) else _shown(value)))
     return settings_class(**valid)
+
+
+def _with_secrets(settings: Settings, folder: Path) -> tuple[Settings, frozenset[str]]:
+    """Name the files of the secrets that were entered on the page where the configuration names no other."""
+    kept = set()
+    for full, name in SECRET_FILES.items():
+        section, _, key = full.partition(".")
+        file = config_overlay.secret_file(folder, name)
+        try:
+            usable = getattr(getattr(settings, section), key) is None and file.is_file()
+        except OSError:
+            continue
+        if usable:
+            part = dataclasses.replace(getattr(settings, section), **{key: file})
+            settings = dataclasses.replace(settings, **{section: part})
+            kept.add(full)
+    return settings, frozenset(kept)
 
 
 def _address(path: Path, table: Mapping[str, object], problems: list[str]) -> CivicAddress | None:
@@ -230,43 +330,6 @@ def _shown(value: object) -> str:
     except (ValueError, RecursionError):  # a number of 100,000 digits, tables in tables in tables
         return ""
     return f"; is {text if len(text) <= limit else text[:limit] + '...'}"
-
-
-# ------------------------------------------------------------------ secrets
-
-
-def read_secret(file: Path | None, credential: str) -> str:
-    """Return a secret from its file, or from the systemd credential of that name; raises NeedsHuman.
-
-    systemd gives `credential` itself or, with a whole folder loaded as `cred`, `cred_<credential>`.
-    """
-    for candidate in _candidates(file, credential):
-        try:
-            text = candidate.read_text().strip()
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise NeedsHuman(
-                f"The secret in {candidate} cannot be read: {error}.",
-                todo="Correct the file's owner and mode.",
-                code="secret_unreadable",
-            ) from error
-        if text:
-            return text
-    where = str(file) if file else f"the systemd credential {credential}"
-    raise NeedsHuman(
-        f"The secret {credential} is missing: {where} is not there or empty.",
-        todo="Put it there; nothing needs to be restarted.",
-        code="secret_missing",
-    )
-
-
-def _candidates(file: Path | None, credential: str) -> list[Path]:
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    found = [file] if file else []
-    if folder:
-        found += [Path(folder) / credential, Path(folder) / f"cred_{credential}"]
-    return found
 
 
 def describe(settings: Settings) -> dict[str, dict[str, object]]:

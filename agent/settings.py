@@ -1,4 +1,8 @@
-"""The configuration as frozen values: what `config.py` reads out of `agent.toml`, one docstring a field."""
+"""The configuration as frozen values: what `config.py` reads out of `agent.toml`, one docstring a field.
+
+The docstrings are the help of the settings page and the comments of `config/agent.toml` (`config_help.py`); after a
+change here run `python -m agent.config_help > config/agent.toml`.
+"""
 
 from __future__ import annotations
 
@@ -14,31 +18,36 @@ class SipSettings:
     """Section `[sip]`: the account that registers and calls."""
 
     registrar: str = ""
-    """Host name or address of the registrar."""
+    """Host name or address of the registrar; required."""
     port: int = 5060
-    """5061 is usual for TLS."""
+    """5061 is usual for tls."""
     transport: Literal["udp", "tcp", "tls"] = "udp"
+    """How SIP is carried: "udp", "tcp" or "tls"."""
     username: str = ""
+    """User name of the SIP account; required."""
     domain: str = ""
-    """Host part of the address of record; empty: the registrar."""
+    """Domain of the address of record; "": the registrar."""
     password_file: FilePath | None = None
-    """File with the SIP password alone; else the systemd credential `sip-password`."""
+    """File with the password alone; "": systemd credential sip-password."""
     local_port: int = 5062
-    """Fixed, so that a restart replaces its own binding; 0 lets the kernel choose (leaves a second one)."""
+    """Fixed port: a restart replaces its own registration. 0: any port; a crash then leaves a second registration until
+    it expires."""
     expires: int = 120
-    """Seconds asked for; what the registrar grants is what counts."""
+    """60 to 3600 seconds asked for. Too low: needless traffic and battery; too high: over UDP a registrar that lost its
+    memory goes unnoticed for as long."""
     header: str = "X-DialStack-Emergency-Address"
-    """Header that carries the id of the emergency address on REGISTER."""
+    """Header on REGISTER that carries the id of the emergency address."""
     ca_file: FilePath | None = None
-    """PEM of a private CA for TLS; empty: the system's."""
+    """PEM of a private CA for tls; "": the system's."""
     callback_window: float = 300.0
-    """Seconds after a 911 call in which the dispatcher may call back and nothing may disturb (S4)."""
+    """0 to 3600 seconds after a 911 call in which nothing is touched, so that the dispatcher can call back. Too low:
+    the callback may be lost; too high: a new place waits as long."""
     audio: Literal["none", "null"] = "null"
-    """`null`: a clocked silent device (media flows); sound cards come with a later version."""
+    """Sound device. "null": a silent one, media flows; "none": no media at all."""
     socket: FilePath = FilePath("/run/dialstack-voice/voice.sock")
-    """Where agent, CLI and the device's own application reach `dialstack-voice`."""
+    """The call API, see agent/voice/PROTOCOL.md."""
     state_file: FilePath | None = None
-    """Where the voice process keeps the last good registrar; empty: beside the socket."""
+    """What voice needs to come back at once; "": beside the socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +55,22 @@ class PlatformSettings:
     """Section `[platform]`: where the DialStack API is and how an address is presented."""
 
     api: str = "https://api.dialstack.ai"
-    """Base of the REST API; paths under /v1 are appended."""
+    """Base of the REST API."""
     signalling: str = ""
-    """WebSocket URL; empty: derived from `api` (platform.md 1.3)."""
+    """WebSocket URL; "": derived from api (api.x becomes webrtc.x)."""
     presentation: tuple[Literal["signalling", "sip"], ...] = ("signalling", "sip")
-    """The ways an id is presented; all that are named must have been accepted before an address is bound."""
+    """How an address is presented; all that stand here must have been accepted before an address counts as bound."""
     ca_file: FilePath | None = None
+    """PEM of a private CA; "": the system's."""
     ping_interval: float = 15.0
-    """Seconds between signalling pings: how soon a dead connection or a changed WAN address is noticed."""
+    """1 to 120 seconds between signalling pings. Too high: a dead connection or a changed public address is noticed
+    late; too low: traffic."""
     audit_interval: float = 900.0
-    """Seconds between read-backs of a bound address."""
+    """10 to 86400 seconds between read-backs of a bound address. Too high: an address cleared on the platform stays
+    green as long; too low: API requests."""
     timeout: float = 8.0
-    """Seconds for one API request."""
+    """1 to 60 seconds for one API request. Too low: slow networks fail; too high: a dead network holds up the next
+    try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +78,18 @@ class TokenSettings:
     """Section `[token]`: where user tokens come from; the platform's secret key is never on the device."""
 
     source: Literal["file", "command", "endpoint"] = "file"
+    """Where tokens come from: "file", "command" or "endpoint"."""
     file: FilePath | None = None
-    """File with the token alone; else the systemd credential `token`."""
+    """File with the token; "": systemd credential token. Read again shortly before the token expires, and when it was
+    refused."""
     command: tuple[str, ...] = ()
-    """Program and arguments; prints the token, or the JSON of POST /v1/user_sessions."""
+    """Program and arguments; prints a token or the JSON of POST /v1/user_sessions."""
     endpoint: str = ""
-    """URL answering a POST as /v1/user_sessions does."""
+    """URL that answers a POST as /v1/user_sessions does: your backend as a thin proxy."""
     endpoint_secret_file: FilePath | None = None
-    """File with a bearer secret for the endpoint, if it wants one."""
+    """File with a bearer secret for that endpoint."""
     user: str = ""
-    """`user_...` that this device must be; empty: the first token's user is remembered."""
+    """Id "user_..." of the phone's user: tokens of anybody else are refused; "": the first one is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +97,10 @@ class DeviceSettings:
     """Section `[device]`: what this device is."""
 
     name: str = "this phone"
+    """What people call it, in questions and notices."""
     mobility: Literal["fixed", "movable"] = "fixed"
-    """fixed: present the configured address provisionally in a new place; movable: present nothing there."""
+    """What a new place means. "fixed": the address below is presented provisionally and staff are asked. "movable":
+    nothing is presented until staff confirm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +108,19 @@ class NetworkSettings:
     """Section `[network]`: how changes are judged."""
 
     portable_interfaces: tuple[str, ...] = ("wwan*", "wwp*", "ppp*", "rmnet*", "usb*")
-    """Interfaces that travel with the device: traffic yes, place evidence no."""
+    """Travel with the device: they carry traffic but never tell where it is. Add the interface of a hot-spot that is
+    carried along."""
     ignore_interfaces: tuple[str, ...] = ()
-    """Never looked at, beyond what is known to be tunnels and containers."""
+    """Never looked at; tunnels and containers are known already."""
     loss_grace: float = 5.0
-    """Seconds that carrier or route may be away without tearing connections down; the light is off at once."""
+    """0 to 30 seconds that the link may be away before everything is built anew; the light is off at once. Too low: a
+    roam costs a registration; too high: late on a real loss."""
     quiet: float = 0.25
-    """Seconds without hints before the second, settling snapshot."""
+    """0.01 to 5 seconds without changes before the network is read once more."""
     evidence_wait: float = 2.0
-    """Seconds to wait for the gateway's hardware address before a place counts as unknown."""
+    """0.1 to 30 seconds to wait for the gateway's hardware address before the place counts as unknown."""
     audit_interval: float = 60.0
-    """Seconds between snapshots that nobody asked for."""
+    """5 to 3600 seconds between looks at the network that nothing asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +128,13 @@ class PageSettings:
     """Section `[page]`: the local web page."""
 
     enabled: bool = True
+    """Serve the page; the command line's socket stays open without it."""
     listen: str = "127.0.0.1"
-    """Loopback only in this version: the device's own screen."""
+    """Address it listens on. "127.0.0.1" or "::1": the device's own screen."""
     port: int = 8911
+    """TCP port of the page; 0: any."""
     socket: FilePath = FilePath("/run/dialstack-agent/agent.sock")
-    """The same page and API for the command line."""
+    """Unix socket with the same page and API for the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +142,7 @@ class PathSettings:
     """Section `[paths]`: where state is kept."""
 
     state: FilePath = FilePath("/var/lib/dialstack-agent")
+    """Database: places, confirmations, decisions."""
 
 
 @dataclass(frozen=True, slots=True)

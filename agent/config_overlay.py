@@ -1,0 +1,282 @@
+"""Settings made on the page: a file in the state folder over the packaged `agent.toml`, replaced in one step (S5).
+
+Both processes read it; only the agent writes it. `<paths.state>/settings.toml` holds what was changed here and nothing
+else, `settings.toml.copy` the same once more, `settings.toml.next` what waits for the end of an emergency call (S4),
+and `secrets/` one file for each secret that was entered on the page. Whatever is wrong with them, reading never raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import tomli
+
+NAME: Final = "settings.toml"
+COPY: Final = "settings.toml.copy"
+NEXT: Final = "settings.toml.next"
+SECRETS: Final = "secrets"
+
+FILE_MODE: Final = 0o640
+"""Of settings and secrets. Under systemd the two processes may be two users with one shared group (`Group=`): what
+`dialstack-voice` needs (settings.toml, secrets/sip-password) is readable for that group and writable for the agent."""
+FOLDER_MODE: Final = 0o750
+"""Of `secrets/`; the state folder itself must let the same group in (`StateDirectoryMode=0750`)."""
+
+FORMAT: Final = 1
+MAX_FILE: Final = 256 * 1024
+"""Bytes; 20 versions of a page of text are a tenth of it."""
+MAX_HISTORY: Final = 20
+"""Versions kept for undo."""
+_OURS: Final = frozenset({"changed", "history", "end"})
+"""Tables of the file that are no sections of the configuration."""
+_HEADER: Final = (
+    "# Written by dialstack-agent: what was changed on its page, over the packaged agent.toml.\n"
+    "# Change it there; to go back to the packaged file, reset it there or remove this file and its .copy.\n\n"
+)
+
+Values = dict[str, object]
+"""`section.key` (or `address`, as a whole) -> TOML value."""
+
+
+class OverlayDamaged(Exception):
+    """The file is there but cannot be what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changed a key last, and when."""
+
+    at: float
+    """Unix seconds."""
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One change of several keys at once, with what is needed to take it back."""
+
+    at: float
+    who: str
+    keys: tuple[str, ...]
+    before: Values = field(default_factory=dict)
+    """Keys that are not in here came from the packaged file."""
+    after: Values = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """Everything in the file."""
+
+    values: Values = field(default_factory=dict)
+    changed: Mapping[str, Change] = field(default_factory=dict)
+    history: tuple[Version, ...] = ()
+    """Newest last."""
+
+    def tables(self) -> dict[str, dict[str, object]]:
+        """Return the values as sections of a configuration."""
+        found: dict[str, dict[str, object]] = {}
+        for key, value in self.values.items():
+            section, _, name = key.partition(".")
+            if name:
+                found.setdefault(section, {})[name] = value
+            elif isinstance(value, dict):
+                found[section] = dict(value)
+        return found
+
+    def with_values(self, changes: Mapping[str, object | None], who: str, at: float) -> Overlay:
+        """Return the overlay with these values; None gives a key back to the packaged file."""
+        keys = tuple(key for key, value in changes.items() if self.values.get(key) != value)
+        values = {key: value for key, value in self.values.items() if key not in keys}
+        after = {key: value for key in keys if (value := changes[key]) is not None}
+        version = Version(at, who, keys, {key: self.values[key] for key in keys if key in self.values}, after)
+        history = (*self.history, version) if keys else self.history
+        changed = {**self.changed, **{key: Change(at, who) for key in keys}}
+        return Overlay({**values, **after}, changed, history[-MAX_HISTORY:])
+
+    def touched(self, key: str, who: str, at: float) -> Overlay:
+        """Return the overlay with a note that something without a value (a secret) was changed."""
+        return Overlay(self.values, {**self.changed, key: Change(at, who)}, self.history)
+
+    def undone(self, who: str, at: float) -> Overlay:
+        """Return the overlay as it was before its newest version; that version is gone from the history."""
+        if not self.history:
+            return self
+        last = self.history[-1]
+        values = {key: value for key, value in self.values.items() if key not in last.keys} | dict(last.before)
+        changed = {**self.changed, **{key: Change(at, who) for key in last.keys}}
+        return Overlay(values, changed, self.history[:-1])
+
+
+# ------------------------------------------------------------------ reading
+
+
+def read(folder: Path) -> tuple[Overlay, str | None]:
+    """Return the overlay in force and what is wrong with its file, in a sentence; never raises (S1).
+
+    A damaged or lost file is replaced by its copy: without its account a phone could not dial 911.
+    """
+    try:
+        found = read_file(folder / NAME)
+    except (OverlayDamaged, OSError) as error:
+        problem = f"{folder / NAME}: not readable: {getattr(error, 'strerror', None) or error}"
+    else:
+        if found is not None:
+            return found, None
+        problem = f"{folder / NAME}: not readable: it is missing although its copy is there"
+    try:
+        copy = read_file(folder / COPY)
+    except (OverlayDamaged, OSError):
+        copy = None
+    if copy is not None:
+        return copy, f"{problem}; its copy is used"
+    there = any(os.path.lexists(folder / name) for name in (NAME, COPY))
+    return Overlay(), f"{problem}; what was set on the page does not hold" if there else None
+
+
+def read_file(path: Path) -> Overlay | None:
+    """Return the overlay in a file, None if there is no file; raises OverlayDamaged or OSError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        return None
+    try:
+        if len(raw) > MAX_FILE:
+            raise OverlayDamaged("it is too large")
+        return _overlay(tomli.loads(raw.decode()))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise OverlayDamaged(f"it is damaged ({type(error).__name__})") from error
+
+
+def _overlay(document: dict[str, Any]) -> Overlay:
+    """Read a parsed file; the last table tells that nothing was cut off."""
+    if document["end"]["format"] != FORMAT:
+        raise OverlayDamaged(f"its format is {document['end']['format']}, this program knows {FORMAT}")
+    values: Values = {}
+    for section, table in document.items():
+        if section == "address":
+            values[section] = dict(table)
+        elif section not in _OURS:
+            values |= {f"{section}.{key}": value for key, value in table.items()}
+    return Overlay(
+        values,
+        {key: Change(float(one["at"]), str(one["who"])) for key, one in document.get("changed", {}).items()},
+        tuple(
+            Version(float(one["at"]), str(one["who"]), tuple(one["keys"]), one.get("before", {}), one.get("after", {}))
+            for one in document.get("history", ())
+        ),
+    )
+
+
+# ------------------------------------------------------------------ writing
+
+
+def write(folder: Path, overlay: Overlay, *, waiting: bool = False) -> None:
+    """Put the overlay on disk, durable when this returns; raises OSError. `waiting`: for the end of an emergency."""
+    text = _text(overlay)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (NEXT,) if waiting else (NAME, COPY):
+        replace(folder / name, text)
+
+
+def promote(folder: Path) -> bool:
+    """Put what waited into force, secrets first; return whether there was anything. Raises OSError."""
+    there = False
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted((folder / SECRETS).iterdir()):
+            if path.suffix == ".next":
+                path.replace(path.with_suffix(""))
+                there = True
+    if not (folder / NEXT).exists():
+        return there
+    try:
+        waiting = read_file(folder / NEXT)
+    except OverlayDamaged:
+        (folder / NEXT).replace(_aside(folder / NEXT))
+        return there
+    if waiting is not None:
+        write(folder, waiting)
+    (folder / NEXT).unlink()
+    return True
+
+
+def recover(folder: Path) -> str | None:
+    """Set a damaged file aside and go on with its copy; return what happened, None if all is well (S5)."""
+    found, problem = read(folder)
+    if problem is None:
+        return None
+    aside = _aside(folder / NAME)
+    kept = "the copy of them is used" if found.values else "what the packaged file says is used: check every setting"
+    try:
+        if (folder / NAME).exists():
+            replace(aside, (folder / NAME).read_bytes())
+        if found.values or found.history:
+            write(folder, found)
+        else:
+            (folder / NAME).unlink(missing_ok=True)
+            (folder / COPY).unlink(missing_ok=True)
+    except OSError as error:
+        return f"The settings made on the page cannot be read and not be set aside ({error.strerror}); {kept}."
+    return f"The settings made on the page were damaged and have been set aside ({aside.name}); {kept}."
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Replace a file in one step and wait until the disk has it; raises OSError."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask says
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+
+
+def _text(overlay: Overlay) -> bytes:
+    import tomli_w  # only the agent writes
+
+    document: dict[str, Any] = {**overlay.tables()}
+    document["changed"] = {key: {"at": one.at, "who": one.who} for key, one in overlay.changed.items()}
+    document["history"] = [
+        {"at": one.at, "who": one.who, "keys": list(one.keys), "before": dict(one.before), "after": dict(one.after)}
+        for one in overlay.history
+    ]
+    document["end"] = {"format": FORMAT}
+    return (_HEADER + tomli_w.dumps(document)).encode()
+
+
+# ------------------------------------------------------------------ secrets
+
+
+def secret_file(folder: Path, name: str) -> Path:
+    """Return where a secret that was entered on the page is kept."""
+    return folder / SECRETS / name
+
+
+def write_secret(folder: Path, name: str, text: str, *, waiting: bool = False) -> None:
+    """Keep a secret, durable when this returns; raises OSError. Never shown again (S10)."""
+    path = secret_file(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    path.parent.chmod(FOLDER_MODE)
+    replace(path.with_name(f"{name}.next") if waiting else path, text.strip().encode())
+
+
+def forget_secret(folder: Path, name: str) -> None:
+    """Remove a secret that was entered on the page; raises OSError."""
+    for path in (secret_file(folder, name), secret_file(folder, f"{name}.next")):
+        path.unlink(missing_ok=True)
