@@ -1,12 +1,13 @@
 # make demo   the main job on this machine, told as a timeline (ARGS="--once --report demo.json", "--mobility movable")
 # make test   lint, types and all tests; as root, as they build networks
+# make translations   collect the sentences into the catalogs of agent/page/locales (I18N.md)
 # make lock   choose new versions of the dependencies
 
 PYTHON := .venv/bin/python
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test lint lock clean translations
 
 demo:
 	@.ci/setup demo
@@ -20,6 +21,15 @@ lint:
 	.venv/bin/ruff check agent tests
 	.venv/bin/ruff format --check agent tests
 	.venv/bin/mypy
+
+translations:
+	@mkdir -p .cache
+	.venv/bin/pybabel -q extract -F pyproject.toml -k say -k say_n:1,2 --sort-by-file --add-location file \
+	  --width 118 -o .cache/messages.pot agent
+	for code in es fr; do \
+	  .venv/bin/pybabel -q update -D dialstack-agent -i .cache/messages.pot -d agent/page/locales -l $$code \
+	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 118 || exit 1; \
+	done
 
 lock:
 	.venv/bin/pip install -q pip-tools

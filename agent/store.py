@@ -14,6 +14,7 @@ import msgspec
 from agent.database import copy_into_memory, open_database, set_aside
 from agent.decide import Memory
 from agent.model import CivicAddress, Confirmation, Observation, Place
+from agent.say import plain
 
 KEEP_DECISIONS = 5000
 """Rows: months of an ordinary device, half a megabyte."""
@@ -282,4 +283,4 @@ class Store:
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value, enc_hook=plain).decode()

@@ -13,7 +13,7 @@ import msgspec
 from agent.clock import Clock
 from agent.control import Overview, SavedAddress
 from agent.model import Ask, StatusKind
-from agent.page import words
+from agent.page import language, words
 from agent.page.visitor import current
 
 FOLDER = Path(__file__).parent
@@ -60,6 +60,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        language.install(self._jinja)
         self._jinja.filters.update(
             at=lambda at: words.clock_time(at, self._clock.wall(), self._zone),
             iso=lambda at: words.iso_time(at, self._zone),

@@ -13,7 +13,7 @@ from aiohttp import web
 from agent.clock import Clock, SystemClock
 from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
-from agent.page import api, guard, problems
+from agent.page import api, guard, language, problems
 from agent.page.door import Door
 from agent.page.live import Streams
 from agent.page.render import Renderer
@@ -143,7 +143,9 @@ class PageServer:
                 return
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[self._middleware()], client_max_size=guard.MAX_BODY)
+        application = web.Application(
+            middlewares=[language.middleware, self._middleware()], client_max_size=guard.MAX_BODY
+        )
         flashes = Flashes()
         for routes in (
             api.Api(self._control, self._streams).routes(),

@@ -15,6 +15,7 @@ from agent.page.problems import PageError, headers_of, status_of
 from agent.page.render import Renderer, lost_key
 from agent.page.routes import Role, Route, get, post
 from agent.page.words import street_line
+from agent.say import say, sentences
 
 MAX_FLASHES = 64
 """Browsers that may wait for their "Saved" at the same time."""
@@ -44,7 +45,7 @@ def given_id(fields: dict[str, str]) -> str:
     """Return the address id of a form or link; raises PageError 400 without a usable one."""
     value = fields.get("address_id", "")
     if not value or len(value) > MAX_ID or not value.isprintable():
-        raise PageError(400, "No address was named.", todo="Go back and choose one.", code="malformed")
+        raise PageError(400, say("No address was named."), todo=say("Go back and choose one."), code="malformed")
     return value
 
 
@@ -118,8 +119,8 @@ class HomeViews:
         return html(self._renderer.page("address_form.html", overview, csrf, form=form), status)
 
     def _saved(self, request: web.Request, after: Overview) -> None:
-        where = f" This phone is at {street_line(after.address)}." if after.address else ""
-        self._flashes.put(guard.csrf_token(request), f"Saved.{where}")
+        where = say("This phone is at {street}.", street=street_line(after.address)) if after.address else ""
+        self._flashes.put(guard.csrf_token(request), sentences(say("Saved."), where))
 
     async def _lost(self, key: str) -> SavedAddress:
         candidates = self._control.overview().choices
@@ -128,7 +129,9 @@ class HomeViews:
         for choice in candidates:
             if choice.id is None and lost_key(choice) == key:
                 return choice
-        raise PageError(404, "That address is no longer known.", todo="Choose another one.", code="address_gone")
+        raise PageError(
+            404, say("That address is no longer known."), todo=say("Choose another one."), code="address_gone"
+        )
 
 
 def html(text: str, status: int = 200) -> web.Response:

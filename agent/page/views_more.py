@@ -8,21 +8,16 @@ from aiohttp import web
 
 from agent.control import Control, Overview, SavedAddress
 from agent.errors import AgentError
-from agent.page import guard
+from agent.page import guard, language
 from agent.page.problems import PageError, headers_of, status_of
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get, post
 from agent.page.views import Flashes, given_id, html
 from agent.page.words import street_line
+from agent.say import say
 
 HISTORY = 50
 """Decisions on the history page."""
-ACTIONS = {
-    "forget": "Forgotten: {address}.",
-    "clear": "Cleared: {address} now takes the network that presents it next.",
-}
-"""What may be done to a saved address -> what is said afterwards."""
-
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +36,7 @@ class MoreViews:
             get("/addresses/{action:forget|clear}", self.ask, Role.TECHNICIAN),
             post("/addresses/{action:forget|clear}", self.act, Role.TECHNICIAN),
             get("/history", self.history, Role.STAFF),
+            post("/language", self.language, Role.ANYONE),
             get("/static/{name}", self.static, Role.ANYONE),
         ]
 
@@ -70,9 +66,12 @@ class MoreViews:
         chosen = await self._find(address_id)
         if action == "forget":
             await self._control.forget_address(address_id)
+            sentence = say("Forgotten: {address}.", address=street_line(chosen.civic))
         else:
             await self._control.clear_address(address_id)
-        sentence = ACTIONS[action].format(address=street_line(chosen.civic))
+            sentence = say(
+                "Cleared: {address} now takes the network that presents it next.", address=street_line(chosen.civic)
+            )
         self._flashes.put(guard.csrf_token(request), sentence)
         raise web.HTTPSeeOther("/addresses")
 
@@ -87,6 +86,19 @@ class MoreViews:
         )
         return html(page)
 
+    async def language(self, request: web.Request) -> web.StreamResponse:
+        """Remember the language that this browser chose, and show the page it came from again."""
+        chosen = (await guard.read_form(request)).get("language", "")
+        if chosen not in language.NAMES:
+            raise PageError(
+                400, say("This page does not speak that language."), todo=say("Choose another one."), code="malformed"
+            )
+        answer = web.HTTPSeeOther(language.came_from(request))
+        answer.set_cookie(
+            language.COOKIE, chosen, max_age=language.YEAR, httponly=True, samesite="Strict", secure=request.secure
+        )
+        raise answer
+
     async def static(self, request: web.Request) -> web.StreamResponse:
         """Return a file of the page."""
         file = self._renderer.static.get(request.match_info["name"])
@@ -100,7 +112,9 @@ class MoreViews:
         for saved in await self._control.addresses():
             if saved.id == address_id:
                 return saved
-        raise PageError(404, "That address is no longer saved.", todo="Go back to the addresses.", code="address_gone")
+        raise PageError(
+            404, say("That address is no longer saved."), todo=say("Go back to the addresses."), code="address_gone"
+        )
 
 
 def problem_page(control: Control, renderer: Renderer, request: web.Request, error: AgentError) -> web.Response:

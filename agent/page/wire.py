@@ -11,6 +11,7 @@ from agent.dialstack.civic import civic_from
 from agent.errors import AddressRefused, AgentError
 from agent.model import CivicAddress
 from agent.page.problems import PageError, code_of
+from agent.say import plain
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class ErrorAnswer(msgspec.Struct):
 
 def encode(value: object) -> bytes:
     """Return JSON of answers and of the values of `agent.control`."""
-    return msgspec.json.encode(value)
+    return msgspec.json.encode(value, enc_hook=plain)
 
 
 def encode_error(error: AgentError) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from agent.model import CivicAddress, StatusKind
+from agent.say import say, say_n, sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,43 +22,48 @@ class Light:
 
 
 LIGHTS = {
-    StatusKind.BOUND: Light("good", "check", "Ready"),
-    StatusKind.PROVISIONAL: Light("warn", "question", "Please confirm"),
-    StatusKind.UNBOUND: Light("bad", "nopin", "No address"),
-    StatusKind.CONNECTING: Light("busy", "busy", "Working on it"),
-    StatusKind.OFFLINE: Light("off", "offline", "No network"),
-    StatusKind.FAULT: Light("bad", "warning", "Needs help"),
+    StatusKind.BOUND: Light("good", "check", say("Ready")),
+    StatusKind.PROVISIONAL: Light("warn", "question", say("Please confirm")),
+    StatusKind.UNBOUND: Light("bad", "nopin", say("No address")),
+    StatusKind.CONNECTING: Light("busy", "busy", say("Working on it")),
+    StatusKind.OFFLINE: Light("off", "offline", say("No network")),
+    StatusKind.FAULT: Light("bad", "warning", say("Needs help")),
 }
 """Every kind of status has its light; a test holds that."""
 
-STEP_WORDS = {"waiting": "next", "running": "now", "done": "done", "failed": "failed"}
+STEP_WORDS = {"waiting": say("next"), "running": say("now"), "done": say("done"), "failed": say("failed")}
+
+MONTHS = (
+    say("Jan"), say("Feb"), say("Mar"), say("Apr"), say("May"), say("Jun"),
+    say("Jul"), say("Aug"), say("Sep"), say("Oct"), say("Nov"), say("Dec"),
+)  # fmt: skip
 
 VERDICTS = {
-    "same": "The same place as before.",
-    "known": "A place that is known from before.",
-    "new": "A new place.",
-    "unknown": "Not enough evidence to tell which place.",
+    "same": say("The same place as before."),
+    "known": say("A place that is known from before."),
+    "new": say("A new place."),
+    "unknown": say("Not enough evidence to tell which place."),
 }
 
 REASONS = {
-    "no_path": "there was no usable network",
-    "interrupted": "the network was interrupted",
-    "flapping": "the network kept coming and going",
-    "evidence_incomplete": "the evidence of the place was not complete yet",
-    "interlock": "an emergency call was on, nothing may disturb it",
-    "place_same": "the place is the same",
-    "place_known": "the place is known",
-    "place_new": "the place is new",
-    "place_unknown": "the place could not be told",
-    "place_confirmed": "somebody confirmed an address here",
-    "wan_changed": "the public address of the network changed",
-    "fixed_device": "the phone is set up as staying in one place",
-    "movable_device": "the phone is set up as one that moves",
-    "no_configured_address": "no address is configured",
-    "denied": "the platform said that the address does not count on this network",
-    "denied_after_clear": "the platform said no again, after the old network was cleared",
-    "address_gone": "the platform no longer has the address",
-    "address_refused": "the platform did not accept the address",
+    "no_path": say("there was no usable network"),
+    "interrupted": say("the network was interrupted"),
+    "flapping": say("the network kept coming and going"),
+    "evidence_incomplete": say("the evidence of the place was not complete yet"),
+    "interlock": say("an emergency call was on, nothing may disturb it"),
+    "place_same": say("the place is the same"),
+    "place_known": say("the place is known"),
+    "place_new": say("the place is new"),
+    "place_unknown": say("the place could not be told"),
+    "place_confirmed": say("somebody confirmed an address here"),
+    "wan_changed": say("the public address of the network changed"),
+    "fixed_device": say("the phone is set up as staying in one place"),
+    "movable_device": say("the phone is set up as one that moves"),
+    "no_configured_address": say("no address is configured"),
+    "denied": say("the platform said that the address does not count on this network"),
+    "denied_after_clear": say("the platform said no again, after the old network was cleared"),
+    "address_gone": say("the platform no longer has the address"),
+    "address_refused": say("the platform did not accept the address"),
 }
 """Every reason of `agent.model.Reasons` in words; a test holds that."""
 
@@ -91,9 +97,16 @@ def clock_time(at: float, now: float, zone: tzinfo | None = None) -> str:
     if when.date() == today.date():
         return hour
     if when.date() == today.date() - timedelta(days=1):
-        return f"yesterday {hour}"
-    year = f" {when.year}" if when.year != today.year else ""
-    return f"{when.day} {when:%b}{year} {hour}"
+        return say("yesterday {time}", time=hour)
+    return sentences(day(when, today), hour)
+
+
+def day(when: datetime, today: datetime) -> str:
+    """Return a day: `21 Nov`, `21 Nov 2025` in another year."""
+    month = MONTHS[when.month - 1]
+    if when.year == today.year:
+        return say("{day} {month}", day=when.day, month=month)
+    return say("{day} {month} {year}", day=when.day, month=month, year=when.year)
 
 
 def iso_time(at: float, zone: tzinfo | None = None) -> str:
@@ -101,19 +114,19 @@ def iso_time(at: float, zone: tzinfo | None = None) -> str:
     return datetime.fromtimestamp(at, zone).astimezone(zone).isoformat(timespec="seconds")
 
 
-_UNITS = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
-
-
 def duration(seconds: float) -> str:
     """Return a duration in its two largest units: `12 s`, `3 min 5 s`, `2 days 4 h`."""
     left = round(seconds)
     if left < 1:
-        return "less than 1 s"
-    parts = []
-    for name, size in _UNITS:
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {name}{'s' if name == 'day' and count > 1 else ''}")
-        elif parts:
-            break
-    return " ".join(parts[:2])
+        return say("less than 1 s")
+    days, left = divmod(left, 86400)
+    hours, left = divmod(left, 3600)
+    minutes, left = divmod(left, 60)
+    parts = (
+        say_n("{count} day", "{count} days", days) if days else "",
+        f"{hours} h" if hours else "",
+        f"{minutes} min" if minutes else "",
+        f"{left} s" if left else "",
+    )
+    first = next(index for index, part in enumerate(parts) if part)
+    return sentences(*parts[first : first + 2])

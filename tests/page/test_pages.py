@@ -35,7 +35,7 @@ def test_home_shows_sentence_word_icon_and_next_step_of_every_status(kind: Statu
         page = await text_of(client, "/")
         light = words.LIGHTS[kind]
         assert f'class="light {light.css}"' in page
-        assert f'<p class="word">{light.word} ' in page
+        assert f'>{light.word} <span class="since">' in page
         assert control.now.status.sentence in page
         assert control.now.status.next_step in page
         assert page.count("<svg") >= 2

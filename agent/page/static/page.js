@@ -15,7 +15,7 @@ function setLost(isLost) {
   if (lost.hidden === !isLost) return;
   document.body.classList.toggle("stale", isLost);
   lost.hidden = !isLost;
-  lost.textContent = isLost ? "The connection to the phone is lost. What you see may be old. Trying again…" : "";
+  lost.textContent = isLost ? lost.dataset.text : "";
 }
 
 function alive() {

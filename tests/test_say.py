@@ -1,0 +1,97 @@
+"""Sentences are English text everywhere, remember what they were made of, and are told whole or not at all."""
+
+from __future__ import annotations
+
+import copy
+import gettext
+import json
+import pickle
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from agent.packed import pack, unpack
+from agent.page import wire
+from agent.say import plain, say, say_n, sentences, tell
+
+SENTENCES = {
+    "911 sends help to {address}.": "El 911 envía ayuda a {address}.",
+    "No network.": "Sin red.",
+    "Broken {address}.": "Roto {adress}.",
+    "{count} day": "{count} día",
+    "{count} days": "{count} días",
+    "by {who}": "por {who}",
+    "the desk": "la recepción",
+}
+
+
+class Spanish(gettext.NullTranslations):
+    """A catalog of a few sentences."""
+
+    def gettext(self, message: str) -> str:
+        return SENTENCES.get(message, message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return self.gettext(msgid1 if n == 1 else msgid2)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Something that the API encodes."""
+
+    sentence: str
+
+
+def test_a_sentence_is_english_text_and_is_told_in_the_readers_language() -> None:
+    said = say("911 sends help to {address}.", address="1 Main St")
+    assert said == "911 sends help to 1 Main St."
+    assert tell(said, Spanish()) == "El 911 envía ayuda a 1 Main St."
+    assert tell(sentences(said, "", say("No network.")), Spanish()) == "El 911 envía ayuda a 1 Main St. Sin red."
+    assert tell("No network.", Spanish()) == "No network.", "words of others are not ours to translate"
+
+
+def test_values_that_are_sentences_are_told_too_and_braces_in_them_are_left_alone() -> None:
+    assert tell(say("by {who}", who=say("the desk")), Spanish()) == "por la recepción"
+    assert tell(say("by {who}", who="{0} {who}"), Spanish()) == "por {0} {who}"
+    assert say("{not} a field without values") == "{not} a field without values"
+
+
+@pytest.mark.parametrize(("count", "english", "spanish"), [(1, "1 day", "1 día"), (3, "3 days", "3 días")])
+def test_the_number_chooses_the_form(count: int, english: str, spanish: str) -> None:
+    said = say_n("{count} day", "{count} days", count)
+    assert said == english
+    assert tell(said, Spanish()) == spanish
+
+
+def test_a_translation_that_cannot_be_filled_in_is_told_in_english() -> None:
+    assert tell(say("Broken {address}.", address="x"), Spanish()) == "Broken x."
+
+
+def test_json_gets_plain_text() -> None:
+    assert wire.encode(Shown(say("by {who}", who="me"))) == b'{"sentence":"by me"}'
+    assert json.dumps(say("No network.")) == '"No network."'
+    with pytest.raises(NotImplementedError):
+        msgspec.json.encode(object(), enc_hook=plain)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        say("911 sends help to {address}.", address="1 Main St"),
+        say("by {who}", who=say("the desk")),
+        say_n("{count} day", "{count} days", 3),
+        sentences(say("No network."), say("by {who}", who=say("the desk"))),
+    ],
+)
+def test_a_sentence_survives_the_database_and_copying(said: str) -> None:
+    for again in (unpack(pack(said)), copy.deepcopy(said), pickle.loads(pickle.dumps(said))):  # noqa: S301
+        assert again == said
+        assert tell(again, Spanish()) == tell(said, Spanish()) != said
+
+
+@pytest.mark.parametrize(
+    "text", ["default route changed", '{"message":7}', '{"message":"{gone}","values":{"a":1}}', ""]
+)
+def test_text_that_was_not_packed_comes_back_as_it_is(text: str) -> None:
+    assert unpack(pack(text)) == text
