@@ -346,6 +346,41 @@ class VoiceInstruction:
 
 
 @dataclass(frozen=True, slots=True)
+class CallSound:
+    """RTP packets of a call so far; PJSIP counts anew after a change of path."""
+
+    rx_packets: int = 0
+    tx_packets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """One call as `dialstack-voice` reports it; times are monotonic seconds (CLOCK_MONOTONIC)."""
+
+    number: int
+    """The same through redials."""
+    to: str
+    """The other side: what was dialed (`911` and `933` in that spelling), or who calls."""
+    direction: str
+    """`out` or `in`."""
+    state: str
+    """`calling`, `ringing`, `early`, `confirmed`, `ended`; newer versions may know more."""
+    code: int = 0
+    """SIP status code of the last answer; 0: none."""
+    reason: str = ""
+    emergency: bool = False
+    test: bool = False
+    """A call to 933: an emergency call in every way, but nobody needs help."""
+    started_at: float = 0.0
+    """When it was first heard of: at dialing, or at the first report after a reconnect."""
+    answered_at: float | None = None
+    """When it was first reported as answered; None: not yet."""
+    held: bool = False
+    sound: CallSound | None = field(default=None, compare=False)
+    """Not compared: it changes every second and nobody has to decide anew because of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceState:
     """What the agent knows of the voice process."""
 
@@ -356,6 +391,7 @@ class VoiceState:
     )
     interlock: bool = False
     """An emergency call or its callback window is on (S4)."""
-    calls: int = 0
+    calls: tuple[CallView, ...] = ()
+    """Calls that are up, oldest first; empty also while not connected: then nothing is known about calls."""
     problem: str | None = None
     """In words, when the process says what is wrong with it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -11,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from agent.backoff import Backoff, Schedule
-from agent.model import Registration, RegistrationKind, VoiceInstruction, VoiceState
+from agent.model import CallSound, CallView, Registration, RegistrationKind, VoiceInstruction, VoiceState
 from agent.voice.protocol import HEARTBEAT, LINE_LIMIT, VERSION, Message, decode, encode
 
 RECONNECT: Final = Schedule((0.05, 0.1, 0.2, 0.5, 1.0, 2.0))
@@ -20,26 +21,38 @@ PROMPT: Final = 3.0
 """Seconds for the voice process to take a call before `place_call` says that it does not answer."""
 UNANSWERED: Final = 3
 """Heartbeats without any line from the voice process after which it counts as frozen: unknown is not connected."""
+TEST_NUMBER: Final = "933"
+"""What `dialstack-voice` calls every spelling of the test number."""
 _REGISTRATION_FIELDS: Final = {item.name for item in fields(Registration)}
 
 
 class VoiceClient:
     """Keeps `dialstack-voice` instructed; `on_change` hears the newest VoiceState at every change.
 
+    `on_call` hears every `call` line, sound included and `ended` last, after `state` has taken it. A call that is up
+    when the connection is lost never gets an `ended`: it is unknown until the process says it again.
+
     Instructions are level-triggered: the newest one is sent at once when connected, and again after every
     reconnect. Nothing here raises because the voice process is away; `VoiceState.connected` says so.
     """
 
-    def __init__(self, socket: FilePath, on_change: Callable[[VoiceState], None], rng: random.Random) -> None:
+    def __init__(
+        self,
+        socket: FilePath,
+        on_change: Callable[[VoiceState], None],
+        rng: random.Random,
+        on_call: Callable[[CallView], None] = lambda _: None,
+    ) -> None:
         self.state = VoiceState(connected=False)
         self._socket = socket
         self._on_change = on_change
+        self._on_call = on_call
         self._backoff = Backoff(RECONNECT, rng)
         self._writer: asyncio.StreamWriter | None = None
         self._instruction: VoiceInstruction | None = None
         self._silence: Message | None = None
         self._problems: dict[str, str] = {}
-        self._calls: set[int] = set()
+        self._calls: dict[int, CallView] = {}
         self._silent = 0
         """Heartbeats sent since the last line was heard."""
 
@@ -66,7 +79,7 @@ class VoiceClient:
                     await self._connection()
             finally:  # whatever ended it: unknown is not connected (S12)
                 if self.state.connected:
-                    self._change(replace(self.state, connected=False))
+                    self._change(replace(self.state, connected=False, calls=()))
             await asyncio.sleep(self._backoff.next(schedule=RECONNECT))
 
     async def _connection(self) -> None:
@@ -107,17 +120,25 @@ class VoiceClient:
         match message["type"]:
             case "welcome":
                 self._backoff.reset(RECONNECT)
-                self._change(replace(self.state, connected=True, calls=0, problem=None))
+                self._change(replace(self.state, connected=True, calls=(), problem=None))
             case "registration":
                 self._change(replace(self.state, registration=registration(message)))
             case "interlock":
                 self._change(replace(self.state, interlock=message.get("active") is True))
             case "call":
-                number = int(message.get("call", 0))
-                (self._calls.discard if message.get("state") == "ended" else self._calls.add)(number)
-                self._change(replace(self.state, calls=len(self._calls)))
+                self._hear_call(message)
             case "problem":
                 self._problem(str(message.get("code")), message.get("sentence"))
+
+    def _hear_call(self, message: Message) -> None:
+        number = message.get("call")
+        view = call_view(message, self._calls.get(number) if isinstance(number, int) else None)
+        if view.state == "ended":
+            self._calls.pop(view.number, None)
+        else:
+            self._calls[view.number] = view
+        self._change(replace(self.state, calls=tuple(self._calls.values())))
+        self._on_call(view)
 
     def _problem(self, code: str, sentence: Any) -> None:
         if isinstance(sentence, str):
@@ -127,8 +148,8 @@ class VoiceClient:
         self._change(replace(self.state, problem=" ".join(self._problems.values()) or None))
 
     def _change(self, state: VoiceState) -> None:
-        if state != self.state:
-            self.state = state
+        old, self.state = self.state, state  # what is not compared, sound, is kept too
+        if state != old:
             self._on_change(state)
 
 
@@ -177,6 +198,53 @@ def registration(message: Message) -> Registration:
         return Registration(**(known | {"kind": RegistrationKind(known["kind"])}))
     except (KeyError, TypeError):
         raise ValueError("This is no registration.") from None
+
+
+def call_view(message: Message, before: CallView | None = None) -> CallView:
+    """Read a `call` line that follows `before`; raise ValueError when it is none.
+
+    Fields that are missing, unknown or of another type than PROTOCOL.md says do not hide the call.
+    """
+    number, state, to = message.get("call"), message.get("state"), _text(message.get("to"))
+    if not isinstance(number, int) or isinstance(number, bool) or not isinstance(state, str):
+        raise ValueError("This is no call.")  # noqa: TRY004 - it is the line that is wrong
+    at = _seconds(message.get("at")) or 0.0
+    started_at = _seconds(message.get("started_at")) or (before.started_at if before else at)
+    answered_at = _seconds(message.get("answered_at")) or (before.answered_at if before else None)
+    emergency = message.get("emergency") is True
+    return CallView(
+        number=number,
+        to=to,
+        direction="in" if message.get("direction") == "in" else "out",
+        state=state,
+        code=int(_seconds(message.get("code")) or 0),
+        reason=_text(message.get("reason")),
+        emergency=emergency,
+        test=message.get("test") is True or (emergency and to == TEST_NUMBER),
+        started_at=started_at,
+        answered_at=at if answered_at is None and state == "confirmed" else answered_at,
+        held=message.get("held") is True,
+        sound=_sound(message.get("sound")) or (before.sound if before else None),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _seconds(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    with contextlib.suppress(OverflowError):  # a whole number of 400 digits
+        return float(value) if math.isfinite(value) else None
+    return None
+
+
+def _sound(value: object) -> CallSound | None:
+    if not isinstance(value, dict):
+        return None
+    rx, tx = (_seconds(value.get(name)) or 0 for name in ("rx_packets", "tx_packets"))
+    return CallSound(int(rx), int(tx))
 
 
 def _path(instruction: VoiceInstruction) -> Message:

@@ -96,7 +96,7 @@ class Histories(RuleBasedStateMachine):
         reached = world.dial(emergency=emergency)
         assert reached == (world.platform.weather.public is not None), "S1: a 911 call did not go out"
 
-    @precondition(lambda self: self.world is not None and self.world.voice.state.calls > 0)
+    @precondition(lambda self: self.world is not None and bool(self.world.voice.state.calls))
     @rule()
     def hang_up(self) -> None:
         self._w().engine_call(self._w().voice.hang_up)

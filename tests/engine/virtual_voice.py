@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.model import Registration, RegistrationKind, VoiceInstruction, VoiceState
+from agent.model import CallView, Registration, RegistrationKind, VoiceInstruction, VoiceState
 from agent.simulator.sessions import Register as SipRegister
 from agent.voice.events import RegisterResult
 from agent.voice.machine import Machine
@@ -66,7 +66,7 @@ class VirtualVoice:
         if interlock and not self.state.interlock:
             self.interlock_since = self._now()
         self._do(self._machine.calls(number, self._now(), interlock=interlock))
-        self._tell(replace(self.state, calls=number, interlock=interlock))
+        self._tell(replace(self.state, calls=_views(number), interlock=interlock))
 
     def agent_gone(self) -> None:
         self.on_change = None
@@ -140,3 +140,7 @@ class VirtualVoice:
     @property
     def registered(self) -> bool:
         return self.state.registration.kind is RegistrationKind.REGISTERED
+
+
+def _views(number: int) -> tuple[CallView, ...]:
+    return tuple(CallView(one, "911", "out", "confirmed", emergency=True) for one in range(1, number + 1))
