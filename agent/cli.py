@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from agent import __version__
 from agent import cli_commands as commands
 from agent import cli_local as local
 from agent import cli_text as text
 from agent.cli_call import call as place_call
-from agent.cli_client import FAILED, USAGE, Failure
+from agent.cli_client import EXIT_CODES, FAILED, USAGE, Failure
 
 DEFAULT_CONFIG = "/etc/dialstack-agent/agent.toml"
 INTERRUPTED = 130
@@ -22,18 +23,13 @@ INTERRUPTED = 130
 
 EPILOG = """\
 exit codes:
-  0  done
-  1  the agent said no, or the command failed
-  2  the command was used wrongly
-  3  the agent is not running or does not answer
-  4  the configuration is invalid
-  5  the address is not bound (only `status --check`)
+{codes}
 
 With --json every answer is one JSON document a line on standard output, errors too:
-{"error": {"code", "happened", "emergency", "todo", "fields"}}.
+{{"error": {{"code", "happened", "emergency", "todo", "fields"}}}}.
 
 911 and 933 never pass through this command's daemon: calls go through dialstack-voice.
-"""
+""".format(codes="\n".join(f"  {code}  {meaning}" for code, meaning in EXIT_CODES.items()))
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -92,9 +88,17 @@ class _Commands:
         self._common = common
         self._all = parser.add_subparsers(metavar="COMMAND", required=required, parser_class=_Parser)
 
-    def add(self, name: str, command: Command, meaning: str) -> argparse.ArgumentParser:
+    def add(self, name: str, command: Command, meaning: str, *examples: str) -> argparse.ArgumentParser:
+        """Add a command; `examples` are whole lines as they are typed after `dialstack-agent`."""
+        shown = [f"  dialstack-agent {example}" for example in examples]
         parser = self._all.add_parser(
-            name, parents=[self._common], help=meaning, description=meaning, allow_abbrev=False
+            name,
+            parents=[self._common],
+            help=meaning,
+            description=f"{meaning[:1].upper()}{meaning[1:]}.",
+            epilog="\n".join(["examples:", *shown]) if shown else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         parser.set_defaults(command=command)
         return parser
@@ -115,23 +119,38 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[_common(top=True)],
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"dialstack-agent {__version__}")
     parser.set_defaults(passes=False)
     common = _common(top=False)
     add = _Commands(parser, common, required=True)
     add.add("run", local.run, "be the daemon")
-    status = add.add("status", commands.status, "show where 911 would send help and whether that is proven")
+    status = add.add(
+        "status", commands.status, "show where 911 would send help and whether that is proven",
+        "status", "status --watch", "status --check --json  # for monitoring: 0 only while the light is on",
+    )  # fmt: skip
     how = status.add_mutually_exclusive_group()
     how.add_argument("--watch", action="store_true", help="show every change until Ctrl-C")
     how.add_argument("--check", action="store_true", help="exit with 5 unless the address is bound")
-    confirm = add.add("confirm", commands.confirm, "confirm where this device is")
+    confirm = add.add(
+        "confirm", commands.confirm, "confirm where this device is",
+        "confirm  # shows the saved addresses and asks",
+        "confirm emerg_123 --yes",
+        'confirm --number 123 --street "Main St" --unit "Suite 400" --city Boston --state MA --postal-code 02101',
+    )  # fmt: skip
     confirm.add_argument("address_id", nargs="?", metavar="ADDRESS_ID", help="a saved address; nothing: choose")
     _civic_options(confirm)
     confirm.add_argument("--yes", action="store_true", help="do not ask")
     _add_addresses(add, common)
-    call = add.add("call", place_call, "place a call through dialstack-voice, also while the agent is stopped")
+    call = add.add(
+        "call", place_call, "place a call through dialstack-voice, also while the agent is stopped",
+        "call 933 --seconds 30  # the test call: reads back where 911 would send help",
+    )  # fmt: skip
     call.add_argument("number", metavar="NUMBER", help="933 tests 911; 911 is a real emergency call")
     call.add_argument("--seconds", type=float, metavar="N", help="hang up after so many seconds")
-    check = add.add("check-config", local.check_config, "show every error in a configuration")
+    check = add.add(
+        "check-config", local.check_config, "show every error in a configuration",
+        "check-config", "check-config /tmp/new.toml --json",
+    )  # fmt: skip
     check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: --config")
     add.add_passing("demo", local.demo, "show everything on one machine (its own options follow)")
     add.add("decisions", commands.decisions, "show what was decided, when and why").add_argument(

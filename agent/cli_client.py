@@ -18,7 +18,15 @@ MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of one answer."""
 
 OK, FAILED, USAGE, NOT_RUNNING, CONFIG_INVALID, NOT_BOUND = range(6)
-"""Exit codes; the table stands in `--help`."""
+EXIT_CODES = {
+    OK: "done",
+    FAILED: "the agent said no, or the command failed",
+    USAGE: "the command was used wrongly",
+    NOT_RUNNING: "the agent is not running or does not answer",
+    CONFIG_INVALID: "the configuration is invalid",
+    NOT_BOUND: "the address is not bound (only `status --check`)",
+}
+"""Exit code -> what it means; `--help` and the manual show it."""
 
 
 class Failure(Exception):

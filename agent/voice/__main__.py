@@ -17,10 +17,7 @@ CONFIG = FilePath("/etc/dialstack-agent/agent.toml")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; start with any configuration, as a half valid one must still dial 911 (S1)."""
-    parser = argparse.ArgumentParser(prog="dialstack-voice", description="The SIP line of a DialStack phone.")
-    parser.add_argument("--config", type=FilePath, default=CONFIG, metavar="FILE")
-    parser.add_argument("--socket", type=FilePath, metavar="FILE", help="instead of the configured one")
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     settings, password, problems = read(options.config)
     if options.socket is not None:
         settings = replace(settings, socket=options.socket)
@@ -34,6 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
 
     asyncio.run(_serve(settings, password, problems))
     return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="dialstack-voice", description="The SIP line of a DialStack phone.")
+    parser.add_argument(
+        "--config", type=FilePath, default=CONFIG, metavar="FILE", help=f"configuration (default: {CONFIG})"
+    )
+    parser.add_argument("--socket", type=FilePath, metavar="FILE", help="instead of the configured one")
+    return parser
 
 
 def read(config: FilePath) -> tuple[SipSettings, str, list[str]]:
