@@ -375,7 +375,22 @@ class CallView:
     """When it was first heard of: at dialing, or at the first report after a reconnect."""
     answered_at: float | None = None
     """When it was first reported as answered; None: not yet."""
+    started_wall: float | None = None
+    """Unix seconds of the request, where the process says it."""
     held: bool = False
+    held_by_peer: bool = False
+    callback: bool = False
+    """An incoming call while the interlock is on: most likely the dispatcher."""
+    presented_id: str | None = None
+    """The id that the INVITE carried."""
+    record: str | None = None
+    """Name of the recording, if there is one."""
+    sound_problem: str | None = None
+    """A sentence why there is no recording or no sound."""
+    ended: str = ""
+    """Of an ended call: a sentence why."""
+    refused: str | None = None
+    """Of an ended outgoing call that the far end did not want: `announcement`, `busy`, ... (PROTOCOL.md)."""
     sound: CallSound | None = field(default=None, compare=False)
     """Not compared: it changes every second and nobody has to decide anew because of it."""
 

@@ -223,7 +223,15 @@ def call_view(message: Message, before: CallView | None = None) -> CallView:
         test=message.get("test") is True or (emergency and to == TEST_NUMBER),
         started_at=started_at,
         answered_at=at if answered_at is None and state == "confirmed" else answered_at,
+        started_wall=_seconds(message.get("started_wall")) or (before.started_wall if before else None),
         held=message.get("held") is True,
+        held_by_peer=message.get("held_by_peer") is True,
+        callback=message.get("callback") is True,
+        presented_id=_text(message.get("presented_id")) or None,
+        record=_text(message.get("record")) or None,
+        sound_problem=_text(message.get("sound_problem")) or None,
+        ended=_text(message.get("ended")),
+        refused=_text(message.get("refused")) or None,
         sound=_sound(message.get("sound")) or (before.sound if before else None),
     )
 

@@ -42,6 +42,11 @@ def test_times_of_the_voice_process_itself_outweigh_what_was_seen() -> None:
     assert (view.started_at, view.answered_at) == (90.0, 91.0)
 
 
+def test_what_is_said_of_the_end_is_kept() -> None:
+    view = told({}, {"state": "ended", "code": 480, "ended": "The far end did not answer.", "refused": "announcement"})
+    assert (view.ended, view.refused) == ("The far end did not answer.", "announcement")
+
+
 def test_only_an_emergency_call_to_933_is_a_test() -> None:
     assert told({}).test
     assert not told({"to": "911"}).test
