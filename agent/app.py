@@ -25,6 +25,8 @@ from agent.log import setup, trace
 from agent.model import StatusKind, VoiceState
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
+from agent.page.access import Access
+from agent.page.pins import Pins
 from agent.page.server import PageServer
 from agent.settings import Settings
 from agent.store import Store
@@ -56,11 +58,14 @@ class App:
         if not problems:
             self.engine.worker = self.worker
         self.desk = Desk(self.engine, self.rest)
-        self.page = PageServer(self.desk, settings.page, clock=self.clock)
+        pins = Pins(settings.paths.state / "pins.json")
+        access = Access(settings.page, self.clock, pins=pins, audit=self.store.audit)
+        self.page = PageServer(self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state)
         self.watcher = NetworkWatcher(
             settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
             self.engine.network_changed, self.engine.gap,
         )  # fmt: skip
+        self.watcher.on_snapshot = access.links.see
 
     def _voice_changed(self, state: VoiceState) -> None:
         self.engine.voice_changed(state)

@@ -119,7 +119,19 @@ SCHEMA: dict[str, tuple[type[Any], dict[str, v.Validator]]] = {
     ),
     "page": (
         PageSettings,
-        {"enabled": v.a_boolean, "listen": v.a_loopback, "port": v.a_whole(0, 65535), "socket": v.a_path},
+        {
+            "enabled": v.a_boolean,
+            "listen": v.a_listen,
+            "port": v.a_whole(0, 65535),
+            "https_port": v.a_whole(0, 65535),
+            "socket": v.a_path,
+            "networks": v.a_texts(v.a_network),
+            "names": v.a_texts(v.a_host),
+            "certificate": v.a_file,
+            "key": v.a_file,
+            "local_role": v.a_choice("staff", "technician"),
+            "announce": v.a_boolean,
+        },
     ),
     "paths": (PathSettings, {"state": v.a_path}),
     "address": (CivicAddress, {}),
@@ -308,6 +320,8 @@ def _missing(settings: Settings) -> list[str]:
         lines.append("token.endpoint: must be the URL that answers as POST /v1/user_sessions does")
     if not settings.platform.presentation:
         lines.append("platform.presentation: must name at least one of 'signalling', 'sip'")
+    if (settings.page.certificate is None) != (settings.page.key is None):
+        lines.append("page.certificate: needs page.key, and the other way round; or leave both empty")
     if settings.device.mobility == "fixed" and settings.address is None:
         lines.append("address: a fixed device needs its address in section [address]; or set device.mobility")
     return lines

@@ -129,12 +129,27 @@ def a_header(value: object) -> str:
     raise ValueError("must be the name of a SIP header: letters, digits and hyphens")
 
 
-def a_loopback(value: object) -> str:
-    """Loopback address."""
-    text = a_host(value)
-    if text in {"127.0.0.1", "::1"}:
+def a_listen(value: object) -> str:
+    """Loopback address, `link`, or an address of the device."""
+    text = a_text(value)
+    if text in {"127.0.0.1", "::1", "link"}:
         return text
-    raise ValueError("must be 127.0.0.1 or ::1: this version serves the page on the device's own screen only")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        address = None
+    if address is None or address.is_unspecified or address.is_loopback or address.is_multicast:
+        raise ValueError("must be 127.0.0.1 or ::1 (the device's own screen), 'link', or one address of the device")
+    return text
+
+
+def a_network(value: object) -> str:
+    """Network in CIDR."""
+    text = a_text(value)
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError("must be a network such as 10.20.0.0/16") from None
 
 
 def a_empty_or(check: Validator) -> Validator:

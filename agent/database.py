@@ -39,7 +39,15 @@ CREATE TABLE decisions (
 CREATE TABLE events (id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, seconds REAL, detail TEXT NOT NULL);
 """
 
-MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES,)
+_AUDIT = """
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY, at REAL NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL, action TEXT NOT NULL,
+  done INTEGER NOT NULL, detail TEXT NOT NULL
+);
+CREATE INDEX audit_by_outcome ON audit (done, id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES, _AUDIT)
 """SQL that makes version 1, 2, ... (its position) out of the one before; what was published is never edited.
 
 Each runs in one transaction together with its number, without foreign keys, which are checked before the commit.

@@ -130,11 +130,28 @@ class PageSettings:
     enabled: bool = True
     """Serve the page; the command line's socket stays open without it."""
     listen: str = "127.0.0.1"
-    """Address it listens on. "127.0.0.1" or "::1": the device's own screen."""
+    """Where the page is. "127.0.0.1" or "::1": on the device's own screen. "link", or one address of the device: by
+    HTTPS on the network that the device is plugged into as well, as soon as a PIN is set."""
     port: int = 8911
-    """TCP port of the page; 0: any."""
+    """TCP port of HTTP on the device's own screen; on the link it only leads to HTTPS. 0: any."""
+    https_port: int = 8912
+    """TCP port of HTTPS on the link; 0: any."""
     socket: FilePath = FilePath("/run/dialstack-agent/agent.sock")
     """Unix socket with the same page and API for the command line."""
+    networks: tuple[str, ...] = ()
+    """Networks such as "10.20.0.0/16" from which the page may be used with a PIN although the device is not plugged
+    into them; nobody else from outside the link gets an answer."""
+    names: tuple[str, ...] = ()
+    """Further host names of the device, such as its name in the site's DNS; its own host name is known already."""
+    certificate: FilePath | None = None
+    """PEM file with a certificate for HTTPS and its chain; "": the device makes its own."""
+    key: FilePath | None = None
+    """PEM file with the key of that certificate, mode 0600."""
+    local_role: Literal["staff", "technician"] = "staff"
+    """What the device's own screen may do without a PIN, once a technician's PIN exists. "staff": confirm and choose
+    addresses; "technician": everything, for a screen that nobody else can reach."""
+    announce: bool = True
+    """Tell the link by mDNS (avahi-publish) where the page is, while it is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.audit import Audit
 from agent.database import copy_into_memory, open_database, set_aside
 from agent.decide import Memory
 from agent.model import CivicAddress, Confirmation, Observation, Place
@@ -62,6 +64,11 @@ class Store:
             self.set_aside = set_aside(path)
             self._db = open_database(path)
             self.add_event(time.time(), "database_damaged", None, f"set aside as {self.set_aside.name}: {error}")
+
+    @functools.cached_property
+    def audit(self) -> Audit:
+        """The audit of the page, kept in the same file."""
+        return Audit(self._db)
 
     def close(self) -> None:
         """Close the database; what was written stays."""

@@ -62,6 +62,8 @@ class NetworkWatcher:
         self._sleep = SleepDetector(clock)
         self._wifi = WifiReader()
         self._hosts = (Resolver(sip_host, self._look), Resolver(api_host, self._look))
+        self.on_snapshot: Callable[[Snapshot], None] | None = None
+        """Called with each reading, whether anything follows from it or not."""
         self.hints: Hints | None = None
         """The open hint socket, while running."""
         self._snapshot = EMPTY
@@ -171,6 +173,8 @@ class NetworkWatcher:
             raise
         now = self._clock.monotonic()
         self._snapshot = snapshot
+        if self.on_snapshot is not None:
+            self.on_snapshot(snapshot)
         hints.interest = interest(snapshot, hints.interest)
         seen = Seen(asked_at=started, absent=absent)
         self._publish(self._tracker.see(snapshot, now, started if event_at is None else event_at, seen))

@@ -1,4 +1,7 @@
-"""The door in front of aiohttp: how many connections there may be and how long one may stay silent."""
+"""The doors in front of aiohttp: how many connections there may be and how long one may stay silent.
+
+Each listening socket has its own, so that the link cannot take what the device's own screen needs.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,12 @@ import logging
 
 from aiohttp import web
 
+from agent.page.visitor import Channel
+
 MAX_CONNECTIONS = 64
-"""For each of TCP and the Unix socket: a browser uses six, a full table of streams sixteen."""
+"""For each of loopback and the Unix socket: a browser uses six, a full table of streams sixteen."""
+MAX_ON_LINK = 96
+"""For all on the link together: a dozen browsers; each costs about 100 KiB with its TLS."""
 FIRST_REQUEST = 10.0
 """Seconds in which a new connection must have sent its first request head; aiohttp itself waits for ever."""
 
@@ -30,26 +37,39 @@ class _Full(asyncio.Protocol):
 class Door:
     """Protocol factory for one listening socket."""
 
-    def __init__(self, server: web.Server) -> None:
+    def __init__(self, server: web.Server, channel: Channel) -> None:
+        self.channel = channel
+        """What a visitor who came through here has come by."""
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._silent: set[asyncio.BaseProtocol] = set()
-        self._inside: dict[web.RequestHandler, float] = {}
+        self._inside: dict[asyncio.BaseProtocol, float] = {}
 
     def __call__(self) -> asyncio.Protocol:
         """Return the protocol for a new connection."""
-        now = self._loop.time()
-        self._inside = {
-            one: since for one, since in self._inside.items() if one.transport is not None or now - since < FRESH
-        }
-        if len(self._inside) >= MAX_CONNECTIONS:
-            log.warning("more than %d connections to the page: one was turned away", MAX_CONNECTIONS)
+        most = MAX_ON_LINK if self.channel is Channel.LINK else MAX_CONNECTIONS
+        if self.inside() >= most:
+            log.warning("more than %d connections to the page by %s: one was turned away", most, self.channel)
             return _Full()
         handler = self._server()
-        self._inside[handler] = now
+        self._inside[handler] = self._loop.time()
         self._silent.add(handler)
         self._loop.call_later(FIRST_REQUEST, self._still_silent, handler)
         return handler
+
+    def inside(self) -> int:
+        """Return how many connections are open."""
+        now = self._loop.time()
+        self._inside = {
+            one: since
+            for one, since in self._inside.items()
+            if getattr(one, "transport", None) is not None or now - since < FRESH
+        }
+        return len(self._inside)
+
+    def knows(self, handler: asyncio.BaseProtocol) -> bool:
+        """Tell whether a connection came through this door."""
+        return handler in self._inside
 
     def heard(self, handler: asyncio.BaseProtocol) -> None:
         """Note that a connection sent a request."""

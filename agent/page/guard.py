@@ -8,7 +8,7 @@ import ipaddress
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +16,7 @@ from aiohttp import web
 
 from agent.page.problems import PageError
 from agent.page.routes import Role
-from agent.page.visitor import NOBODY, Channel, Visitor, current
+from agent.page.visitor import NOBODY, Visitor, current
 
 MAX_BODY = 16 * 1024
 """Bytes: the longest form is a tenth of it; the server hands it to aiohttp, which stops reading there."""
@@ -25,6 +25,7 @@ BODY_TIMEOUT = 10.0
 """Seconds in which a body must have arrived: it comes from the same device."""
 
 COOKIE = "dialstack_csrf"
+SESSION_COOKIE = "dialstack_session"
 HEADER = "X-CSRF-Token"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -32,6 +33,9 @@ _KEY: Any = getattr(web, "RequestKey", lambda name, _kind: name)
 """aiohttp 3.14 warns about plain names in a request, 3.8 knows nothing else."""
 _TOKEN_OF = _KEY("dialstack_csrf", str)
 _IS_NEW = _KEY("dialstack_csrf_new", bool)
+_NOTE = _KEY("dialstack_note", str)
+_STAYS = _KEY("dialstack_stays", Callable)
+_SESSION_OF = _KEY("dialstack_session", str)
 _VISITOR = _KEY("dialstack_visitor", Visitor)
 
 CONTENT_SECURITY_POLICY = (
@@ -47,7 +51,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SAFE = frozenset({"GET", "HEAD"})
+SAFE = frozenset({"GET", "HEAD"})
 
 
 def is_local(request: web.BaseRequest) -> bool:
@@ -57,9 +61,16 @@ def is_local(request: web.BaseRequest) -> bool:
     return peer is not None and peer.family == socket.AF_UNIX
 
 
-def recognize(request: web.BaseRequest) -> Visitor:
-    """Find out who is asking."""
-    return Visitor(Channel.SOCKET if is_local(request) else Channel.SCREEN, Role.TECHNICIAN)
+def is_secure(request: web.BaseRequest) -> bool:
+    """Tell whether a request came over TLS."""
+    return request.transport is not None and request.transport.get_extra_info("ssl_object") is not None
+
+
+def ends(request: web.BaseRequest) -> tuple[str, str]:
+    """Return our address and the peer's of a TCP connection; empty when it is gone."""
+    names = [request.transport.get_extra_info(name) if request.transport else None for name in ("sockname", "peername")]
+    here, there = (str(name[0]) if isinstance(name, tuple) else "" for name in names)
+    return here, there
 
 
 def visitor(request: web.BaseRequest) -> Visitor:
@@ -68,17 +79,42 @@ def visitor(request: web.BaseRequest) -> Visitor:
     return found if isinstance(found, Visitor) else NOBODY
 
 
-def admit(request: web.BaseRequest, found: Visitor, needed: Role) -> None:
-    """Let a visitor in, or refuse what takes another role."""
+def introduce(request: web.BaseRequest, found: Visitor) -> None:
+    """Let handlers and templates know who is asking."""
     request[_VISITOR] = found
     current.set(found)
-    if found.role < needed:
-        raise PageError(
-            403,
-            "Only a technician may do this.",
-            todo="Sign in with the technician's PIN.",
-            code="technician_only",
-        )
+
+
+def admit(found: Visitor, needed: Role) -> None:
+    """Let a visitor in, or raise PageError 401 or 403 for what takes another role."""
+    if found.role >= needed:
+        return
+    if found.role is Role.ANYONE:
+        raise PageError(401, "Sign in first.", todo="Sign in with the PIN of this phone.", code="sign_in")
+    raise PageError(
+        403, "Only a technician may do this.", todo="Sign in with the technician's PIN.", code="technician_only"
+    )
+
+
+def may_stay(request: web.BaseRequest, stays: Callable[[], bool]) -> None:
+    """Keep what tells, while an answer goes on, whether its reader may still have it."""
+    request[_STAYS] = stays
+
+
+def stays(request: web.BaseRequest) -> bool:
+    """Tell whether the reader of a stream may still have it: sessions end and PINs change."""
+    found = request.get(_STAYS)
+    return bool(callable(found) and found())
+
+
+def note(request: web.BaseRequest, text: str) -> None:
+    """Say for the audit what a request does, in a few words and without secrets."""
+    request[_NOTE] = text
+
+
+def noted(request: web.BaseRequest) -> str:
+    """Return what was said for the audit, empty when nothing was."""
+    return str(request.get(_NOTE, ""))
 
 
 def who(request: web.BaseRequest) -> str:
@@ -96,8 +132,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_host(request: web.BaseRequest, names: frozenset[str]) -> None:
-    """Refuse names that are not this device's: DNS rebinding sends a stranger's name to a loopback address."""
+def check_host(request: web.BaseRequest, is_ours: Callable[[str], bool]) -> None:
+    """Refuse names that are not this device's: DNS rebinding sends a stranger's name to an address of ours."""
     hosts = request.headers.getall("Host", [])
     try:
         parts = urlsplit(f"//{hosts[0]}") if len(hosts) == 1 else None
@@ -105,7 +141,7 @@ def check_host(request: web.BaseRequest, names: frozenset[str]) -> None:
         _ = parts.port if parts else None
     except ValueError:
         name = ""
-    if not (is_loopback(name) or name in names):
+    if not (name and is_ours(name)):
         raise PageError(
             421,
             "This page answers only under the device's own name.",
@@ -117,7 +153,7 @@ def check_host(request: web.BaseRequest, names: frozenset[str]) -> None:
 def check_origin(request: web.BaseRequest) -> None:
     """Refuse requests that another site makes a browser send; links that lead here stay possible."""
     site = request.headers.get("Sec-Fetch-Site", "")
-    unsafe = request.method not in _SAFE
+    unsafe = request.method not in SAFE
     visit = not unsafe and request.headers.get("Sec-Fetch-Mode") == "navigate"
     foreign = site == "cross-site" and not visit
     if unsafe:
@@ -125,7 +161,7 @@ def check_origin(request: web.BaseRequest) -> None:
         for origin in request.headers.getall("Origin", []):
             parts = urlsplit(origin)
             same = parts.netloc.lower() == request.headers["Host"].lower()
-            foreign = foreign or not (same and parts.scheme in {"http", "https"})
+            foreign = foreign or not (same and parts.scheme == ("https" if is_secure(request) else "http"))
     if foreign:
         raise PageError(
             403,
@@ -135,11 +171,16 @@ def check_origin(request: web.BaseRequest) -> None:
         )
 
 
+def _cookie_name(request: web.BaseRequest, name: str) -> str:
+    """Return the name of a cookie: over TLS one that no other port and no plain HTTP can set (RFC 6265bis 4.1.3.2)."""
+    return f"__Host-{name}" if is_secure(request) else name
+
+
 def csrf_token(request: web.Request) -> str:
     """Return this browser's token, a new one if it has none; `finish` hands it over as a cookie."""
     token = request.get(_TOKEN_OF)
     if not isinstance(token, str):
-        token = request.cookies.get(COOKIE, "")
+        token = request.cookies.get(_cookie_name(request, COOKIE), "")
         if not _TOKEN.fullmatch(token):
             token = secrets.token_urlsafe(32)
             request[_IS_NEW] = True
@@ -147,9 +188,22 @@ def csrf_token(request: web.Request) -> str:
     return token
 
 
+def session_cookie(request: web.BaseRequest) -> str:
+    """Return the id of the session that a browser says it has."""
+    value = request.cookies.get(_cookie_name(request, SESSION_COOKIE), "")
+    return value if _TOKEN.fullmatch(value) else ""
+
+
+def begin_session(request: web.Request, session_id: str) -> None:
+    """Hand over a session, or with an empty id take it away; the CSRF token changes with it."""
+    request[_SESSION_OF] = session_id
+    request[_TOKEN_OF] = secrets.token_urlsafe(32)
+    request[_IS_NEW] = True
+
+
 def check_csrf(request: web.Request, given: str) -> None:
     """Refuse what does not carry the token of this browser's cookie, compared in constant time."""
-    cookie = request.cookies.get(COOKIE, "")
+    cookie = request.cookies.get(_cookie_name(request, COOKIE), "")
     if not _TOKEN.fullmatch(cookie) or not hmac.compare_digest(cookie.encode(), given.encode()):
         raise PageError(
             403,
@@ -161,7 +215,7 @@ def check_csrf(request: web.Request, given: str) -> None:
 
 def check_api(request: web.Request) -> None:
     """Refuse API calls that change something without JSON and, over TCP, without the CSRF header."""
-    if request.method not in _SAFE:
+    if request.method not in SAFE:
         if request.content_type != "application/json":
             raise PageError(
                 415, "The API takes JSON only.", todo="Send Content-Type: application/json.", code="unsupported_type"
@@ -206,6 +260,16 @@ def finish(request: web.Request, headers: Mapping[str, str], response: web.Strea
     for name, value in headers.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "no-store")
+    # aiohttp has turned its cookies into headers by now
     if request.get(_IS_NEW):
-        # aiohttp has turned its cookies into headers by now
-        response.headers.add("Set-Cookie", f"{COOKIE}={csrf_token(request)}; Path=/; HttpOnly; SameSite=Strict")
+        response.headers.add("Set-Cookie", _cookie(request, COOKIE, csrf_token(request)))
+    session_id = request.get(_SESSION_OF)
+    if isinstance(session_id, str):
+        response.headers.add("Set-Cookie", _cookie(request, SESSION_COOKIE, session_id))
+
+
+def _cookie(request: web.Request, name: str, value: str) -> str:
+    """Return a cookie that scripts cannot read and other sites cannot send; an empty value takes it away."""
+    ends = "" if value else "; Max-Age=0"
+    secure = "; Secure" if is_secure(request) else ""
+    return f"{_cookie_name(request, name)}={value}; Path=/{ends}{secure}; HttpOnly; SameSite=Strict"

@@ -15,7 +15,7 @@ from agent.page import guard
 from agent.page.problems import PageError
 
 MAX_STREAMS = 16
-"""Open streams for browsers, and as many for the command line."""
+"""Open streams for the device's own screen, as many for the link and as many for the command line."""
 BEAT = 5.0
 """Seconds between signs of life: `page.js` says that the phone is lost after two and a half of them."""
 WRITE_TIMEOUT = 10.0
@@ -86,6 +86,9 @@ class Streams:
             await self._write(response, f"retry: {RECONNECT}\n\n".encode())
             while not box.closed:
                 newest = await box.get(BEAT)
+                if not guard.stays(request):
+                    await self._write(response, event("gone", b""))
+                    break
                 await self._write(response, event("beat", b"") if newest is None else event(name, render(newest)))
         except ConnectionError:
             log.debug("a reader of the event stream left")
@@ -100,8 +103,10 @@ class Streams:
         return response
 
     def _admit(self, request: web.Request) -> None:
-        local = guard.is_local(request)
-        alive = [one for one in self._open.values() if one.transport is not None and guard.is_local(one) == local]
+        channel = guard.visitor(request).channel
+        alive = [
+            one for one in self._open.values() if one.transport is not None and guard.visitor(one).channel is channel
+        ]
         if self._closing or len(alive) >= MAX_STREAMS:
             raise PageError(
                 503,

@@ -22,6 +22,8 @@ class PageError(AgentError):
     def __init__(self, status: int, happened: str, *, todo: str, code: str) -> None:
         super().__init__(happened, emergency=NOTHING_CHANGED, todo=todo, code=code)
         self.status = status
+        self.retry_after: float | None = None
+        """Seconds after which the same request may be accepted."""
 
 
 STATUS: tuple[tuple[type[AgentError], int], ...] = (
@@ -56,10 +58,10 @@ def code_of(error: AgentError) -> str:
 
 
 def headers_of(error: AgentError) -> dict[str, str]:
-    """Return the headers that belong to an error: `Retry-After` in whole seconds on a 503."""
-    if status_of(error) != web.HTTPServiceUnavailable.status_code:
+    """Return the headers that belong to an error: `Retry-After` in whole seconds on a 503 and a 429."""
+    if status_of(error) not in {web.HTTPServiceUnavailable.status_code, web.HTTPTooManyRequests.status_code}:
         return {}
-    named = error.retry_after if isinstance(error, Backoff) else None
+    named = error.retry_after if isinstance(error, Backoff | PageError) else None
     seconds = RETRY_AFTER if named is None else min(max(1, math.ceil(named)), MAX_RETRY_AFTER)
     return {"Retry-After": str(seconds)}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import socket
 from collections.abc import Iterable
 from datetime import tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -13,15 +16,21 @@ from aiohttp import web
 from agent.clock import Clock, SystemClock
 from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
-from agent.page import api, guard, language, problems
+from agent.page import api, guard, language
+from agent.page.access import Access
 from agent.page.door import Door
+from agent.page.gate import Gate
+from agent.page.link import LinkServer
 from agent.page.live import Streams
 from agent.page.render import Renderer
-from agent.page.routes import RouteTable
 from agent.page.sockets import UnixListener, listen_tcp
 from agent.page.views import Flashes, HomeViews
+from agent.page.views_access import AccessViews, to_sign_in
 from agent.page.views_more import MoreViews, problem_page
+from agent.page.visitor import Channel
 from agent.settings import PageSettings
+from agent.supervisor import supervise
+from agent.tasks import end
 
 KEEP_ALIVE = 30.0
 """Seconds that an idle connection is kept for a browser's next request."""
@@ -29,11 +38,14 @@ MAX_HEAD = 8190
 """Bytes of a request line and of one header."""
 SHUTDOWN = 2.0
 """Seconds that requests in progress get when the agent stops."""
+LOOPBACK = "127.0.0.1"
+SIGN_IN = frozenset({"sign_in", "technician_only"})
+"""Codes of errors that a PIN helps against."""
 PORT_RETRY = (2.0, 5.0, 15.0, 60.0)
 """Seconds between attempts to open a port that another program holds; the last one repeats."""
 
 if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler, Middleware
+    from agent.model import Gap
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +64,8 @@ class PageServer:
         clock: Clock | None = None,
         zone: tzinfo | None = None,
         names: Iterable[str] = (),
+        access: Access | None = None,
+        state: Path | None = None,
     ) -> None:
         self.port: int | None = None
         """The TCP port in use; None while the page has none."""
@@ -59,18 +73,23 @@ class PageServer:
         """Why the page has no port, for the notices; None when it has one or needs none."""
         self._control = control
         self._settings = settings
-        self._names = frozenset(name.lower() for name in names if name)
-        self._renderer = Renderer(clock or SystemClock(), zone)
+        self._clock = clock or SystemClock()
+        self._state = state
+        self.access = access or Access(settings, self._clock)
+        """Who may do what, and the PINs."""
+        host = socket.gethostname().lower()
+        self._names = tuple(dict.fromkeys((*settings.names, host, f"{host}.local", *names)))
+        self.gate = Gate(self.access, self._names, self._answer)
+        self._renderer = Renderer(self._clock, zone)
         self._streams = Streams(control)
         self.application: web.Application | None = None
         """What is served, once started."""
-        self.routes = RouteTable()
-        """The role that each route takes."""
         self._runner: web.AppRunner | None = None
-        self._doors: list[Door] = []
         self._tcp: asyncio.Server | None = None
         self._unix: UnixListener | None = None
-        self._retry: asyncio.Task[None] | None = None
+        self.link: LinkServer | None = None
+        """The page on the link; None where it is not wanted."""
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Open the Unix socket, then the port; raises NeedsHuman only when the Unix socket cannot be had.
@@ -88,19 +107,21 @@ class PageServer:
         )
         await self._runner.setup()
         try:
-            self._unix = await UnixListener.open(self._settings.socket, self._door())
+            self._unix = await UnixListener.open(self._settings.socket, self._door(Channel.SOCKET))
         except NeedsHuman:
             await self.stop()
             raise
-        if self._settings.enabled and not await self._open_port():
-            self._retry = asyncio.create_task(self._keep_opening(), name="page-port")
+        if not self._settings.enabled:
+            return
+        if not await self._open_port():
+            self._tasks.append(asyncio.create_task(self._keep_opening(), name="page-port"))
+        if not guard.is_loopback(self._settings.listen):
+            self._start_link()
 
     async def stop(self) -> None:
-        """Close both sockets and every connection; harmless when called twice."""
-        if self._retry is not None:
-            self._retry.cancel()
-            await asyncio.gather(self._retry, return_exceptions=True)
-            self._retry = None
+        """Close all sockets and every connection; harmless when called twice."""
+        tasks, self._tasks = self._tasks, []
+        await end(*tasks)
         if self._tcp is not None:
             self._tcp.close()
             self._tcp = self.port = None
@@ -114,16 +135,25 @@ class PageServer:
                 await runner.server.shutdown(SHUTDOWN)
             await runner.cleanup()
 
-    def _door(self) -> Door:
+    def _door(self, channel: Channel) -> Door:
         if self._runner is None or self._runner.server is None:
             raise RuntimeError("the page is not started")
-        door = Door(self._runner.server)
-        self._doors.append(door)
-        return door
+        return self.gate.door(self._runner.server, channel)
+
+    def _start_link(self) -> None:
+        door = self._door(Channel.LINK)
+        self.link = LinkServer(
+            self._settings, self.access, door, clock=self._clock, folder=self._state, names=self._names
+        )
+        self._tasks.append(asyncio.create_task(self._serve_link(self.link), name="page-link"))
+
+    async def _serve_link(self, link: LinkServer) -> None:
+        await supervise("page-link", link.run, clock=self._clock, rng=random.Random(), on_gap=_no_gap)  # noqa: S311 - jitter
 
     async def _open_port(self) -> bool:
+        listen = self._settings.listen if guard.is_loopback(self._settings.listen) else LOOPBACK
         try:
-            self._tcp = await listen_tcp(self._settings.listen, self._settings.port, self._door())
+            self._tcp = await listen_tcp(listen, self._settings.port, self._door(Channel.SCREEN))
         except NeedsHuman as error:
             if self.problem is None or str(self.problem) != str(error):
                 log.warning("%s", error)
@@ -144,46 +174,31 @@ class PageServer:
 
     def _application(self) -> web.Application:
         application = web.Application(
-            middlewares=[language.middleware, self._middleware()], client_max_size=guard.MAX_BODY
+            middlewares=[language.middleware, self.gate.middleware()], client_max_size=guard.MAX_BODY
         )
         flashes = Flashes()
         for routes in (
             api.Api(self._control, self._streams).routes(),
             HomeViews(self._control, self._renderer, self._streams, flashes).routes(),
             MoreViews(self._control, self._renderer, flashes).routes(),
+            AccessViews(self.access, self._control, self._renderer, flashes, lambda: self.link).routes(),
         ):
-            self.routes.add(application, routes)
+            self.gate.routes.add(application, routes)
         application.on_response_prepare.append(_protect)
         return application
 
-    def _middleware(self) -> Middleware:
-        @web.middleware
-        async def supervise(request: web.Request, handler: Handler) -> web.StreamResponse:
-            for door in self._doors:
-                door.heard(request.protocol)
-            for_program = request.path.startswith("/api/")
-            try:
-                guard.check_host(request, self._names)
-                guard.check_origin(request)
-                guard.admit(request, guard.recognize(request), self.routes.role(request))
-                if for_program:
-                    guard.check_api(request)
-                return await handler(request)
-            except web.HTTPException as error:
-                if error.status < web.HTTPBadRequest.status_code:
-                    raise
-                problem: AgentError = problems.from_http(error)
-            except AgentError as error:
-                problem = error
-            except Exception:  # the supervisor of requests: one that fails must not take the page along
-                log.exception("request failed: %s %s", request.method, request.path)
-                problem = problems.internal()
-            if for_program:
-                return api.problem(problem)
-            return problem_page(self._control, self._renderer, request, problem)
-
-        return supervise
+    def _answer(self, request: web.Request, problem: AgentError) -> web.StreamResponse:
+        """Turn an error into JSON, a page, or the page that asks for the PIN."""
+        if request.path.startswith("/api/"):
+            return api.problem(problem)
+        if problem.code in SIGN_IN and request.method in guard.SAFE and request.path != "/events":
+            return to_sign_in(request)
+        return problem_page(self._control, self._renderer, request, problem)
 
 
 async def _protect(request: web.Request, response: web.StreamResponse) -> None:
     guard.finish(request, guard.HEADERS, response)
+
+
+def _no_gap(_gap: Gap) -> None:
+    """The page sees nothing of the network itself, so nothing was missed."""

@@ -29,15 +29,27 @@ class Visitor:
     """What they may do now; `Role.ANYONE`: not signed in."""
     address: str = ""
     """Where they are, for those on the link."""
+    signed_in: bool = False
+    """They gave a PIN."""
 
     @property
-    def who(self) -> str:
-        """Return who this is, as it is recorded with what they do."""
+    def name(self) -> str:
+        """Return what the visitor is called: `cli`, `local screen`, `staff`, `technician`, `nobody`."""
         if self.channel is Channel.SOCKET:
             return "cli"
         if self.channel is Channel.SCREEN:
             return "local screen"
-        return f"{self.role.name.lower()} at {self.address}"
+        return "nobody" if self.role is Role.ANYONE else self.role.name.lower()
+
+    @property
+    def who(self) -> str:
+        """Return who this is and from where, as it is recorded with what they do."""
+        return f"{self.name} at {self.address}" if self.address else self.name
+
+    @property
+    def is_staff(self) -> bool:
+        """Tell whether the pages may be seen; for templates."""
+        return self.role >= Role.STAFF
 
     @property
     def is_technician(self) -> bool:

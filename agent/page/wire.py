@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from agent.audit import AuditRow
 from agent.control import DecisionRecord, PlaceRecord, SavedAddress
 from agent.dialstack.civic import civic_from
 from agent.errors import AddressRefused, AgentError
@@ -40,6 +41,18 @@ class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True):
 
     address_id: str | None = None
     civic: CivicBody | None = None
+
+
+class PinBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST pins/{role}`."""
+
+    pin: str
+
+
+class AuditAnswer(msgspec.Struct):
+    """`GET audit`."""
+
+    audit: tuple[AuditRow, ...]
 
 
 class Addresses(msgspec.Struct):

@@ -10,8 +10,14 @@ from tests.page.fake_control import FakeControl
 from tests.page.serving import serving
 
 OPEN = {
-    ("GET", "/static/{name}"),
-    ("HEAD", "/static/{name}"),
+    (method, path)
+    for path, methods in {
+        "/static/{name}": ("GET", "HEAD"),
+        "/login": ("GET", "HEAD", "POST"),
+        "/logout": ("POST",),
+        "/language": ("POST",),
+    }.items()
+    for method in methods
 }
 """All that somebody may have who is not signed in."""
 FOR_STAFF = {"/confirm", "/addresses/new", "/api/v1/addresses", "/api/v1/confirm"}
@@ -21,7 +27,7 @@ FOR_STAFF = {"/confirm", "/addresses/new", "/api/v1/addresses", "/api/v1/confirm
 def test_s9_only_what_is_listed_here_is_open_to_anybody_and_to_staff(tmp_path: Path) -> None:
     async def inside() -> None:
         async with serving(FakeControl(), tmp_path) as (server, _):
-            table = server.routes.all()
+            table = server.gate.routes.all()
             assert server.application is not None
             assert len(table) > 20
             served = {

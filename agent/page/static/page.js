@@ -68,6 +68,7 @@ function connect() {
   stream = new EventSource("/events");
   stream.addEventListener("parts", (event) => take(event.data));
   stream.addEventListener("beat", alive);
+  stream.addEventListener("gone", () => location.reload()); // the session ended: the page asks for the PIN
   stream.addEventListener("error", () => {
     setLost(true);
     if (stream.readyState === EventSource.CLOSED) { clearTimeout(alarm); alarm = setTimeout(connect, AGAIN); }
