@@ -50,6 +50,9 @@ def test_a_small_configuration_is_enough(tmp_path: Path) -> None:
     json.dumps(describe(found))
 
 
+SCREEN = "the device's own screen"
+
+
 def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     text = """
     sip_port = 5
@@ -85,8 +88,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
         "platform.ping_interval: must be seconds from 1 to 120; is True",
         "[divice]: no such section; did you mean device?",
         "page.enabled: must be true or false; is 'yes'",
-        "page.listen: must be 127.0.0.1 or ::1 (the device's own screen), 'link', or one address of the device; "
-        "is '::'",
+        f"page.listen: must be 127.0.0.1 or ::1 ({SCREEN}), 'link', or one address of the device; is '::'",
         "address.stret: no such key; did you mean street?",
         "address.address_number: the house number is missing",
         "address.street: the street is missing",
