@@ -1,20 +1,31 @@
 # make demo   the main job on this machine, told as a timeline (ARGS="--once --report demo.json", "--mobility movable")
 # make test   lint, types and all tests; as root, as they build networks
 # make translations   collect the sentences into the catalogs of agent/page/locales (I18N.md)
+# make sip    the SIP and call tests alone (DIALSTACK_PJSUA2=wheel: with the wheel)
+# make pjsua2 build PJSIP's Python binding from Debian's source, once a machine; demo and test then use it
+# make deb    the Debian packages, into dist/ (ARCH=arm64: for another architecture)
 # make lock   choose new versions of the dependencies
 
 PYTHON := .venv/bin/python
 ARGS ?=
+ARCH ?=
 TESTS ?= tests
 
-.PHONY: demo test lint lock clean translations
+# The SIP stack: the own build where it is installed or cached, else the wheel; DIALSTACK_PJSUA2=built or wheel decides.
+WITH_STACK = PYTHONPATH="$$(.ci/pjsua2)$${PYTHONPATH:+:$$PYTHONPATH}"
+
+.PHONY: demo test lint lock clean sip pjsua2 deb translations
 
 demo:
 	@.ci/setup demo
-	@$(PYTHON) -m agent demo $(ARGS)
+	@$(WITH_STACK) $(PYTHON) -m agent demo $(ARGS)
 
 test: lint
-	$(PYTHON) -m pytest $(TESTS) $(ARGS)
+	$(WITH_STACK) $(PYTHON) -m pytest $(TESTS) $(ARGS)
+
+sip:
+	@.ci/setup test
+	$(WITH_STACK) $(PYTHON) -m pytest tests/voice -m sip $(ARGS)
 
 lint:
 	@.ci/setup test
@@ -30,6 +41,14 @@ translations:
 	  .venv/bin/pybabel -q update -D dialstack-agent -i .cache/messages.pot -d agent/page/locales -l $$code \
 	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 118 || exit 1; \
 	done
+
+pjsua2:
+	@.ci/setup pjsua2
+	@debian/pjsua2/cached
+
+deb:
+	@.ci/setup deb
+	@debian/deb $(ARCH)
 
 lock:
 	.venv/bin/pip install -q pip-tools

@@ -16,6 +16,8 @@ from agent.voice import sip
 from agent.voice.events import CallEvent, CallState, ConnectionLost, MediaReady, RegisterResult, StackEvent
 
 RINGING = 180
+REFUSED = 503
+"""What a registration over a connection to somebody else counts as (RFC 5922 7.3)."""
 Inbox = deque[StackEvent]
 _STATES: dict[int, CallState] = {
     pj.PJSIP_INV_STATE_CALLING: "calling",
@@ -44,11 +46,13 @@ class Account(pj.Account):  # type: ignore[misc]
     def onRegState(self, prm: Any) -> None:  # noqa: N802
         """PJSIP's name."""
         message = str(prm.rdata.wholeMsg or "")
+        # Whoever answered over a refused connection is not the registrar, whatever it answers.
+        code = REFUSED if self._peer.refused else int(prm.code)
         self._inbox.append(
             RegisterResult(
-                int(prm.code),
+                code,
                 self._peer.refused or str(prm.reason),
-                int(prm.expiration) if prm.code // 100 == 2 else 0,  # noqa: PLR2004
+                int(prm.expiration) if code // 100 == 2 else 0,  # noqa: PLR2004
                 sip.via_received(message),
                 sip.retry_after(message),
                 self._life,

@@ -36,20 +36,25 @@ def free_port() -> int:
                 return port
 
 
-def certificates(folder: Path, name: str) -> Path:
-    """Make a CA and a server certificate for `name`; return the CA's file."""
+def certificates(folder: Path, name: str, kind: str = "good") -> Path:
+    """Make a CA and a server certificate for `name`, `good`, `expired` or `self-signed`; return the CA's file."""
     openssl = ["openssl"]
     key = ["-newkey", "rsa:2048", "-nodes"]
 
     def run(*arguments: str) -> None:
         subprocess.run([*openssl, *arguments], cwd=folder, check=True, capture_output=True)
 
+    alternative = f"subjectAltName={'IP' if name[0].isdigit() else 'DNS'}:{name}"
     run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Test CA", "-days", "2")
+    if kind == "self-signed":
+        own = ["-keyout", "server.key", "-out", "server.crt", "-subj", f"/CN={name}", "-addext", alternative]
+        run("req", "-x509", *key, *own, "-days", "2")
+        return folder / "ca.crt"
     run("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={name}")
-    kind = "IP" if name[0].isdigit() else "DNS"
-    (folder / "ext").write_text(f"subjectAltName={kind}:{name}\n")
+    (folder / "ext").write_text(f"{alternative}\n")
     ca = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
-    run("x509", "-req", "-in", "server.csr", *ca, "-out", "server.crt", "-days", "2", "-extfile", "ext")
+    days = "-1" if kind == "expired" else "2"
+    run("x509", "-req", "-in", "server.csr", *ca, "-out", "server.crt", "-days", days, "-extfile", "ext")
     return folder / "ca.crt"
 
 
@@ -57,7 +62,14 @@ class Registrar:
     """Kamailio on one address; `netns` puts it into a network namespace."""
 
     def __init__(
-        self, folder: Path, *, transport: str = "udp", address: str = "127.0.0.1", netns: str = "", tls_name: str = ""
+        self,
+        folder: Path,
+        *,
+        transport: str = "udp",
+        address: str = "127.0.0.1",
+        netns: str = "",
+        tls_name: str = "",
+        certificate: str = "good",
     ) -> None:
         # The control socket's path must stay below 108 characters.
         self.folder = folder
@@ -65,7 +77,7 @@ class Registrar:
         self.port = free_port()
         self.uas_port = free_port()
         self.transport = transport
-        self.ca = certificates(folder, tls_name or address) if transport == "tls" else None
+        self.ca = certificates(folder, tls_name or address, certificate) if transport == "tls" else None
         self.netns = ["ip", "netns", "exec", netns] if netns else []
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "kamailio.log"

@@ -51,14 +51,6 @@ def test_tls_to_a_name_is_verified_by_that_name_without_pjsip_resolving_it(regis
     assert line.hear(type="registration", kind="registered")["code"] == 200
 
 
-def test_tls_with_a_certificate_of_another_name_is_refused_and_said(registrar: Start, voice: Speak) -> None:
-    there = registrar(transport="tls", tls_name="elsewhere.test")
-    line = voice(there).client()
-    sentence = line.hear(type="problem", code="tls")["sentence"]
-    assert "is for elsewhere.test, not for 127.0.0.1" in sentence
-    assert there.registers() == []
-
-
 def test_changing_the_id_50_times_over_udp_leaves_one_binding_with_the_newest_id(
     registrar: Start, voice: Speak
 ) -> None:
