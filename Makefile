@@ -1,5 +1,5 @@
 # make demo   the main job on this machine, told as a timeline (ARGS="--once --report demo.json", "--mobility movable")
-# make test   lint, types and all tests; as root, as they build networks
+# make test   lint, types and all tests; as root, as they build networks (TESTS=tests/page: a part of them)
 # make translations   collect the sentences into the catalogs of agent/page/locales (I18N.md)
 # make sip    the SIP and call tests alone (DIALSTACK_PJSUA2=wheel: with the wheel)
 # make pjsua2 build PJSIP's Python binding from Debian's source, once a machine; demo and test then use it
@@ -9,7 +9,7 @@
 PYTHON := .venv/bin/python
 ARGS ?=
 ARCH ?=
-TESTS ?= tests
+TESTS ?=
 
 # The SIP stack: the own build where it is installed or cached, else the wheel; DIALSTACK_PJSUA2=built or wheel decides.
 WITH_STACK = PYTHONPATH="$$(.ci/pjsua2)$${PYTHONPATH:+:$$PYTHONPATH}"
@@ -21,7 +21,7 @@ demo:
 	@$(WITH_STACK) $(PYTHON) -m agent demo $(ARGS)
 
 test: lint
-	$(WITH_STACK) $(PYTHON) -m pytest $(TESTS) $(ARGS)
+	$(WITH_STACK) $(if $(TESTS),$(PYTHON) -m pytest $(TESTS),.ci/test) $(ARGS)
 
 sip:
 	@.ci/setup test
