@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent import __version__
+from agent import cli_access as who_may
 from agent import cli_commands as commands
 from agent import cli_local as local
 from agent import cli_text as text
@@ -157,6 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--limit", type=_limit, default=20, metavar="N", help="1 to 1000 (default 20)"
     )
     add.add("places", commands.places, "show the known places")
+    _add_access(add, common)
     add.add("version", local.version, "show the versions")
     return parser
 
@@ -171,6 +173,23 @@ def _add_addresses(add: _Commands, common: _Parser) -> None:
         ("clear", commands.addresses_clear, "clear the network binding of a saved address"),
     ):
         inner.add(name, command, meaning).add_argument("address_id", metavar="ADDRESS_ID")
+
+
+def _add_access(add: _Commands, common: _Parser) -> None:
+    """Add what is about who may use the page."""
+    add.add("access", who_may.access, "show how the page is reached from the network, and which PINs are set")
+    pins = add.add("pin", who_may.access, "set or remove the PINs of the page")
+    inner = _Commands(pins, common, required=True)
+    for name, command, meaning in (
+        ("set", who_may.pin_set, "set a PIN: typed twice, or one line of standard input; never an argument"),
+        ("remove", who_may.pin_remove, "remove a PIN; without any the page is on the phone's own screen only"),
+    ):
+        inner.add(name, command, meaning, f"pin {name} --technician").add_argument(
+            "--technician", action="store_true", help="the technician's PIN instead of the staff's"
+        )
+    add.add("audit", who_may.audit, "show who changed what from where, and who was refused").add_argument(
+        "--limit", type=_limit, default=50, metavar="N", help="1 to 1000 (default 50)"
+    )
 
 
 def _limit(value: str) -> int:

@@ -57,7 +57,7 @@ class Attempts:
 
     def left(self, address: str, now: float) -> int:
         """Return how many wrong PINs this address may still give without waiting."""
-        return max(0, min(FREE - self._record(address, now).wrong, int(self._budget)))
+        return int(max(0, min(FREE - self._record(address, now).wrong, self._budget)))
 
     def begin(self, address: str, now: float) -> bool:
         """Count a try; False: it came too early and its PIN must not be looked at."""
