@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from agent.errors import NeedsHuman
+from agent.say import say
 
 
 def read_secret(file: Path | None, credential: str) -> str:
@@ -20,16 +21,16 @@ def read_secret(file: Path | None, credential: str) -> str:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise NeedsHuman(
-                f"The secret in {candidate} cannot be read: {error}.",
-                todo="Correct the file's owner and mode.",
+                say("The secret in {candidate} cannot be read: {error}.", candidate=candidate, error=error),
+                todo=say("Correct the file's owner and mode."),
                 code="secret_unreadable",
             ) from error
         if text:
             return text
     where = str(file) if file else f"the systemd credential {credential}"
     raise NeedsHuman(
-        f"The secret {credential} is missing: {where} is not there or empty.",
-        todo="Put it there; nothing needs to be restarted.",
+        say("The secret {credential} is missing: {where} is not there or empty.", credential=credential, where=where),
+        todo=say("Put it there; nothing needs to be restarted."),
         code="secret_missing",
     )
 

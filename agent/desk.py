@@ -12,7 +12,8 @@ from agent.engine import Engine
 from agent.errors import AddressGone, NeedsHuman
 from agent.log import trace
 from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status
-from agent.status import network_sentence, phone_sentence, question, steps
+from agent.say import say
+from agent.wording import network_sentence, phone_sentence, question, steps
 
 DAMAGE_SHOWN = 7 * 86400.0
 """Seconds that a damaged database is mentioned: a technician looks in within a week."""
@@ -70,8 +71,11 @@ class Desk:
 
     def _notices(self) -> tuple[str, ...]:
         engine = self._engine
-        found = [
-            f"The database was damaged and has been set aside ({detail}). Places have to be confirmed again."
+        found: list[str] = [
+            say(
+                "The database was damaged and has been set aside ({detail}). Places have to be confirmed again.",
+                detail=detail,
+            )
             for at, _, detail in engine.store.events("database_damaged", 1)
             if engine.clock.wall() - at < DAMAGE_SHOWN
         ]
@@ -80,7 +84,7 @@ class Desk:
         if engine.here.refused is not None:
             found.append(engine.here.refused.happened)
         if engine.voice.interlock:
-            found.append("An emergency call or its callback time is on: nothing is changed until it is over.")
+            found.append(say("An emergency call or its callback time is on: nothing is changed until it is over."))
         return tuple(found)
 
     def _choices(self, in_use: str | None) -> tuple[SavedAddress, ...]:
@@ -90,14 +94,15 @@ class Desk:
         place = engine.memory.place(engine.where.verdict.place_id)
         if place is not None and place.confirmation is not None:
             said = place.confirmation
-            hints.append((said.civic, said.address_id, "last confirmed on this network"))
+            hints.append((said.civic, said.address_id, say("last confirmed on this network")))
         if engine.memory.last_confirmed is not None:
-            hints.append((engine.memory.last_confirmed, None, "confirmed last"))
+            hints.append((engine.memory.last_confirmed, None, say("confirmed last")))
         if engine.policy.configured is not None:
-            hints.append((engine.policy.configured, engine.memory.configured_id, "configured for this device"))
-        hints += [(item.civic, item.id, "saved") for item in self._saved or ()]
+            hints.append((engine.policy.configured, engine.memory.configured_id, say("configured for this device")))
+        hints += [(item.civic, item.id, say("saved")) for item in self._saved or ()]
         hints += [
-            (civic, None, "saved; has to be registered again") for civic in engine.store.lost_addresses(engine.user)
+            (civic, None, say("saved; has to be registered again"))
+            for civic in engine.store.lost_addresses(engine.user)
         ]
         return self._merge(hints, in_use)
 
@@ -154,7 +159,7 @@ class Desk:
         self._engine.store.remember_address(self._engine.user, record.id, civic)
         self._saved = await self._api.list()
         self._engine.relight()
-        return SavedAddress(record.id, record.civic, in_use=False, hint="saved")
+        return SavedAddress(record.id, record.civic, in_use=False, hint=say("saved"))
 
     async def confirm(self, *, address_id: str | None, civic: CivicAddress | None, who: str) -> Overview:
         """See Control (S3 a, S5)."""
@@ -162,9 +167,9 @@ class Desk:
         network = engine.network
         if network is None or network.interrupted or (network.sip is None and network.api is None):
             raise NeedsHuman(
-                "This phone has no network, so it cannot be told where it is.",
-                emergency="911 cannot be called from this phone now; use another phone.",
-                todo="Plug it in where it is to stay, then answer again.",
+                say("This phone has no network, so it cannot be told where it is."),
+                emergency=say("911 cannot be called from this phone now; use another phone."),
+                todo=say("Plug it in where it is to stay, then answer again."),
                 code="no_network",
             )
         self._check_user()
@@ -172,17 +177,19 @@ class Desk:
         record = await self._resolve(address_id, civic)
         if engine.network is None or engine.network.generation != generation:
             raise NeedsHuman(
-                "The network changed while the answer was being saved.",
-                emergency="The answer was not used: it may have been about another place.",
-                todo="Please answer again.",
+                say("The network changed while the answer was being saved."),
+                emergency=say("The answer was not used: it may have been about another place."),
+                todo=say("Please answer again."),
                 code="place_changed",
             )
         self._store(record, who)
         if engine.store_problem is not None:
             raise NeedsHuman(
-                "The answer is used from now on, but it could not be saved.",
-                emergency="After the next restart this phone asks again, and until then presents what is configured.",
-                todo="Have the device's storage checked.",
+                say("The answer is used from now on, but it could not be saved."),
+                emergency=say(
+                    "After the next restart this phone asks again, and until then presents what is configured."
+                ),
+                todo=say("Have the device's storage checked."),
                 code="not_saved",
             )
         return self.overview()
@@ -200,7 +207,7 @@ class Desk:
                 record = await self._api.ensure(known)
             return record
         if civic is None:
-            raise NeedsHuman("No address was given.", todo="Choose one or enter one.", code="no_address")
+            raise NeedsHuman(say("No address was given."), todo=say("Choose one or enter one."), code="no_address")
         return await self._api.ensure(civic)
 
     def _store(self, record: EmergencyAddress, who: str) -> None:
@@ -220,9 +227,9 @@ class Desk:
         """Raise where a person's order must wait: during an emergency (S4), or with somebody else's token."""
         if self._engine.voice.interlock:
             raise NeedsHuman(
-                "An emergency call or its callback time is on; nothing is changed until it is over.",
-                emergency="The call goes on undisturbed.",
-                todo="Try again in a few minutes.",
+                say("An emergency call or its callback time is on; nothing is changed until it is over."),
+                emergency=say("The call goes on undisturbed."),
+                todo=say("Try again in a few minutes."),
                 code="interlock",
             )
         self._check_user()

@@ -6,6 +6,7 @@ from collections import deque
 
 from agent.clock import Clock
 from agent.errors import Backoff
+from agent.say import say
 
 
 class Budget:
@@ -24,10 +25,10 @@ class Budget:
             self._spent.popleft()
         if len(self._spent) >= self._limit:
             raise Backoff(
-                "The network changed so often that the address is moved no more for a while.",
+                say("The network changed so often that the address is moved no more for a while."),
                 retry_after=self._window - (now - self._spent[0]),
-                emergency="911 goes out, but without a proven location.",
-                todo="Look at cable and router: the connection is unstable.",
+                emergency=say("911 goes out, but without a proven location."),
+                todo=say("Look at cable and router: the connection is unstable."),
                 code="effort_limit",
             )
         self._spent.append(now)

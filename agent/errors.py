@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from agent.say import say
+
+STILL_OUT = say("911 and 933 still go out.")
+"""What most errors mean for 911: nothing."""
+
 
 class AgentError(Exception):
     """An error that a person can read."""
@@ -10,7 +15,7 @@ class AgentError(Exception):
         self,
         happened: str,
         *,
-        emergency: str = "911 and 933 still go out.",
+        emergency: str = STILL_OUT,
         todo: str = "",
         code: str = "",
     ) -> None:
@@ -41,7 +46,7 @@ class Backoff(AgentError):
         happened: str,
         *,
         retry_after: float | None = None,
-        emergency: str = "911 and 933 still go out.",
+        emergency: str = STILL_OUT,
         todo: str = "",
         code: str = "",
     ) -> None:
@@ -59,8 +64,8 @@ class AddressRefused(NeedsHuman):
     def __init__(self, happened: str, *, fields: dict[str, str] | None = None, code: str = "address_refused") -> None:
         super().__init__(
             happened,
-            emergency="The address in use did not change.",
-            todo="Check number, street, city, state and postal code.",
+            emergency=say("The address in use did not change."),
+            todo=say("Check number, street, city, state and postal code."),
             code=code,
         )
         self.fields = fields or {}

@@ -39,8 +39,9 @@ class Said(str):
 
 
 def say(message: str, /, **values: object) -> Said:
-    """Return a sentence with `{name}` filled in from the values."""
-    return Said(message.format(**values) if values else message, message, values)
+    """Return a sentence with `{name}` filled in from the values; of objects such as errors only the text is kept."""
+    kept = {name: value if isinstance(value, str | int | float) else str(value) for name, value in values.items()}
+    return Said(message.format(**kept) if kept else message, message, kept)
 
 
 def say_n(one: str, many: str, count: int, /, **values: object) -> Said:

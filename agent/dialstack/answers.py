@@ -13,6 +13,7 @@ import msgspec
 from agent.dialstack.civic import FIELDS
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
 from agent.model import CivicAddress, EmergencyAddress
+from agent.say import say
 
 T = TypeVar("T")
 
@@ -70,11 +71,13 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
     if "json" not in content_type:
         if _is_page(body, content_type):
             raise captive_portal()
-        raise Retry("The platform answered something that is not JSON.", code="bad_answer")
+        raise Retry(say("The platform answered something that is not JSON."), code="bad_answer")
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:
-        raise Retry(f"The platform's answer could not be understood: {error}.", code="bad_answer") from error
+        raise Retry(
+            say("The platform's answer could not be understood: {error}.", error=error), code="bad_answer"
+        ) from error
 
 
 def _is_page(body: bytes, content_type: str) -> bool:
@@ -84,9 +87,9 @@ def _is_page(body: bytes, content_type: str) -> bool:
 def captive_portal() -> AgentError:
     """Return the error for a network that answers in the platform's place (failure 18)."""
     return Retry(
-        "This network shows a sign-in page instead of letting the phone reach the platform.",
-        emergency="911 calls may not get through this network either.",
-        todo="Sign the device in to this network, or plug it into another one.",
+        say("This network shows a sign-in page instead of letting the phone reach the platform."),
+        emergency=say("911 calls may not get through this network either."),
+        todo=say("Sign the device in to this network, or plug it into another one."),
         code="captive_portal",
     )
 
@@ -96,8 +99,8 @@ def _in_between(status: int) -> AgentError:
     if status < HTTPStatus.BAD_REQUEST:
         return captive_portal()
     return Retry(
-        f"Something on the way to the platform answered in its place (HTTP {status}).",
-        todo="Check whether this network filters what the phone may reach.",
+        say("Something on the way to the platform answered in its place (HTTP {status}).", status=status),
+        todo=say("Check whether this network filters what the phone may reach."),
         code="bad_answer",
     )
 
@@ -111,33 +114,36 @@ def problem(status: int, headers: Mapping[str, str], body: bytes, content_type: 
     request = headers.get("X-Request-Id", "")
     trace = f" (request {request[:64]})" if request else ""
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return NeedsHuman(f"The platform refused the token{said}{trace}.", code="token_refused")
+        return NeedsHuman(
+            say("The platform refused the token{said}{trace}.", said=said, trace=trace), code="token_refused"
+        )
     if status == HTTPStatus.NOT_FOUND:
         return AddressGone(
-            f"The platform does not know this address any more{said}.",
-            emergency="911 goes out without a location until an address is confirmed.",
-            todo="Confirm where this phone is.",
+            say("The platform does not know this address any more{said}.", said=said),
+            emergency=say("911 goes out without a location until an address is confirmed."),
+            todo=say("Confirm where this phone is."),
             code="address_gone",
         )
     if status == HTTPStatus.UNPROCESSABLE_ENTITY or (status == HTTPStatus.BAD_REQUEST and fields):
         return AddressRefused(
-            f"The address could not be validated{said}.", fields={k: v for k, v in fields.items() if k in FIELDS}
+            say("The address could not be validated{said}.", said=said),
+            fields={k: v for k, v in fields.items() if k in FIELDS},
         )
     if status == HTTPStatus.BAD_REQUEST and code == "invalid_pagination":
-        return Retry(f"The list of addresses changed while it was read{trace}.", code=code)
+        return Retry(say("The list of addresses changed while it was read{trace}.", trace=trace), code=code)
     return _by_status(status, headers, f"{said}{trace}")
 
 
 def _by_status(status: int, headers: Mapping[str, str], said: str) -> AgentError:
     wait = retry_after(headers)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Backoff(f"The platform asks to wait{said}.", retry_after=wait, code="rate_limited")
+        return Backoff(say("The platform asks to wait{said}.", said=said), retry_after=wait, code="rate_limited")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        text = f"The platform has trouble (HTTP {status}){said}."
+        text = say("The platform has trouble (HTTP {status}){said}.", status=status, said=said)
         return Backoff(text, retry_after=wait, code="server_error")
     return NeedsHuman(
-        f"The platform refused the request (HTTP {status}){said}.",
-        todo="Report this to whoever looks after the device: it should not happen.",
+        say("The platform refused the request (HTTP {status}){said}.", status=status, said=said),
+        todo=say("Report this to whoever looks after the device: it should not happen."),
         code="request_refused",
     )
 

@@ -20,6 +20,7 @@ from agent.dialstack.watching import SessionOver, Watch
 from agent.effort import Budget
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
 from agent.model import AddressSource, CivicAddress, NetworkState, VoiceState, Wanted
+from agent.say import say
 from agent.tasks import end
 
 STABLE = 30.0
@@ -386,7 +387,9 @@ class BindingWorker:
         record = await watch.race(self._api.get(address_id))
         if record.registered_ip is None:
             self._publish(phase="proof", proof=None)
-            raise Retry("The address was cleared on the platform; it is presented again.", code="cleared_elsewhere")
+            raise Retry(
+                say("The address was cleared on the platform; it is presented again."), code="cleared_elsewhere"
+            )
         if proof is not None and not same_ip(record.registered_ip, proof.registered_ip):
             self._null_anchor = watch.denied = True  # `_over` reports it, once, as final
             raise SessionOver
@@ -417,8 +420,8 @@ def _same_work(one: Wanted, other: Wanted) -> bool:
 
 def _replaced() -> NeedsHuman:
     return NeedsHuman(
-        "Another device signed in as this phone's user and took its place.",
-        emergency="911 goes out, but without a proven location.",
-        todo="Give each device a user of its own; then pull this one's network cable and plug it in again.",
+        say("Another device signed in as this phone's user and took its place."),
+        emergency=say("911 goes out, but without a proven location."),
+        todo=say("Give each device a user of its own; then pull this one's network cable and plug it in again."),
         code="session_replaced",
     )

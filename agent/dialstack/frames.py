@@ -6,6 +6,7 @@ import msgspec
 
 from agent.dialstack.ports import Ended
 from agent.errors import AgentError, Backoff, NeedsHuman
+from agent.say import say
 
 TOKEN_CODES = frozenset({"auth_failed", "auth_expired", "session_revoked"})
 _NEEDED = ("authenticated", "error", "network.changed", "auth.refreshed", "pong")
@@ -53,9 +54,9 @@ def refusal(frame: Frame) -> AgentError:
     """Return the typed error for an `error` frame during sign-in or refresh (platform.md 4.3)."""
     said = f"{frame.code}: {frame.message}"[:200].rstrip(". ")
     if frame.code in TOKEN_CODES:
-        return NeedsHuman(f"The platform refused the token ({said}).", code="token_refused")
+        return NeedsHuman(say("The platform refused the token ({said}).", said=said), code="token_refused")
     if frame.code in {"invalid_message", "emergency_address_required"}:
-        return NeedsHuman(f"The platform refused the address ({said}).", code="present_refused")
+        return NeedsHuman(say("The platform refused the address ({said}).", said=said), code="present_refused")
     if frame.code == "session_replaced":
-        return NeedsHuman("Another device uses this phone's user.", code="session_replaced")
-    return Backoff(f"The platform refused the sign-in ({said}).", code=frame.code or "signalling_error")
+        return NeedsHuman(say("Another device uses this phone's user."), code="session_replaced")
+    return Backoff(say("The platform refused the sign-in ({said}).", said=said), code=frame.code or "signalling_error")

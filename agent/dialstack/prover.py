@@ -10,6 +10,7 @@ from agent.dialstack.ports import AddressApi
 from agent.dialstack.proof import Proof, differs, same_ip, voice_presents
 from agent.errors import Retry
 from agent.model import NetworkState, RegistrationKind, VoiceState, Wanted
+from agent.say import say
 
 READ_BACKS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Seconds between read-backs until the anchor shows; then it counts as a failure."""
@@ -104,8 +105,8 @@ class Prover:
             if record.registered_ip is not None:
                 return record.registered_ip
         raise Retry(
-            "The platform accepted the address but does not show it as bound.",
-            emergency="911 goes out, but without a proven location.",
+            say("The platform accepted the address but does not show it as bound."),
+            emergency=say("911 goes out, but without a proven location."),
             code="not_anchored",
         )
 

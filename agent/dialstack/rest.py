@@ -20,6 +20,7 @@ from agent.dialstack.civic import same_address
 from agent.dialstack.ports import Token, TokenSource, refused_token
 from agent.errors import AddressGone, AgentError, Backoff, NeedsHuman, Retry
 from agent.model import CivicAddress, EmergencyAddress
+from agent.say import say
 from agent.settings import PlatformSettings
 
 USER_AGENT = f"dialstack-agent/{__version__}"
@@ -145,8 +146,11 @@ class RestClient:
         parts = urlsplit(urljoin(self._settings.api + "/", url))
         if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
             raise NeedsHuman(
-                f"The platform's list continues on another host ({parts.netloc}); it was not followed.",
-                todo="Check platform.api in the configuration.",
+                say(
+                    "The platform's list continues on another host ({netloc}); it was not followed.",
+                    netloc=parts.netloc,
+                ),
+                todo=say("Check platform.api in the configuration."),
                 code="foreign_page",
             )
         return f"{parts.path}?{parts.query}"
@@ -159,8 +163,8 @@ class RestClient:
             return await self._call(method, path, body, headers)
         except AddressGone as error:
             raise NeedsHuman(
-                "The platform has no emergency addresses under this URL (HTTP 404).",
-                todo="Check platform.api in the configuration.",
+                say("The platform has no emergency addresses under this URL (HTTP 404)."),
+                todo=say("Check platform.api in the configuration."),
                 code="request_refused",
             ) from error
 
@@ -169,7 +173,9 @@ class RestClient:
     ) -> tuple[bytes, str]:
         """Return (body, content type) of a 2xx answer; one more try with a renewed token after 401 or 403."""
         if self.tokens is None:
-            raise NeedsHuman("No token source is configured.", todo="Fill section [token].", code="no_token_source")
+            raise NeedsHuman(
+                say("No token source is configured."), todo=say("Fill section [token]."), code="no_token_source"
+            )
         token = await self.tokens.get()
         try:
             return await self._send(method, path, token, body, headers)
@@ -234,15 +240,21 @@ def transport_problem(error: Exception) -> AgentError:
     if isinstance(error, _Redirected):
         return captive_portal()
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
-        return Retry("The platform did not answer in time.", code="timeout")
+        return Retry(say("The platform did not answer in time."), code="timeout")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return certificate_problem(str(error.certificate_error))
     if isinstance(error, aiohttp.ClientConnectorError):
         reason = str(error.os_error.strerror or error.os_error)
         if "name" in reason.lower() or "resolve" in reason.lower() or "nodename" in reason.lower():
-            return Retry(f"The platform's host name {error.host} cannot be looked up.", code="dns")
-        return Retry(f"The platform at {error.host} cannot be reached: {reason}.", code="unreachable")
-    return Retry(f"The connection to the platform was lost: {error or type(error).__name__}.", code="connection_lost")
+            return Retry(say("The platform's host name {host} cannot be looked up.", host=error.host), code="dns")
+        return Retry(
+            say("The platform at {host} cannot be reached: {reason}.", host=error.host, reason=reason),
+            code="unreachable",
+        )
+    return Retry(
+        say("The connection to the platform was lost: {detail}.", detail=error or type(error).__name__),
+        code="connection_lost",
+    )
 
 
 class _Redirected(aiohttp.ClientError):
@@ -264,13 +276,13 @@ def certificate_problem(text: str) -> AgentError:
     """Return the error for a certificate that was not accepted; a wrong clock is the likeliest cause at boot."""
     if "not yet valid" in text or "expired" in text:
         return Retry(
-            "The platform's certificate is not valid at the time that this device's clock shows.",
-            todo="It is tried again by itself once the clock is set; check the date if it stays.",
+            say("The platform's certificate is not valid at the time that this device's clock shows."),
+            todo=say("It is tried again by itself once the clock is set; check the date if it stays."),
             code="clock_wrong",
         )
     return Backoff(
-        f"The platform's certificate is not accepted: {text}.",
-        todo="Check platform.api and platform.ca_file, and whether this network intercepts TLS.",
+        say("The platform's certificate is not accepted: {text}.", text=text),
+        todo=say("Check platform.api and platform.ca_file, and whether this network intercepts TLS."),
         code="certificate",
     )
 
@@ -283,8 +295,10 @@ def tls_context(settings: PlatformSettings) -> ssl.SSLContext | bool:
         return ssl.create_default_context(cafile=str(settings.ca_file))
     except (OSError, ssl.SSLError) as error:
         raise NeedsHuman(
-            f"The certificate authority in {settings.ca_file} cannot be read: {error}.",
-            todo="Correct platform.ca_file.",
+            say(
+                "The certificate authority in {ca_file} cannot be read: {error}.", ca_file=settings.ca_file, error=error
+            ),
+            todo=say("Correct platform.ca_file."),
             code="ca_file",
         ) from error
 

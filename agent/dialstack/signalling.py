@@ -17,6 +17,7 @@ from agent.dialstack.frames import TOKEN_CODES, Frame, answers, ended, parse, re
 from agent.dialstack.ports import Closed, Denied, Ended, Token
 from agent.dialstack.rest import USER_AGENT, transport_problem
 from agent.errors import AgentError, Backoff, Retry
+from agent.say import say
 from agent.settings import PlatformSettings
 
 __all__ = ["SUBPROTOCOL", "TOKEN_CODES", "WebSocketSession", "WebSocketSignalling", "signalling_url"]
@@ -90,7 +91,7 @@ class WebSocketSession:
                 await self._send(frame)
                 await self._await_authenticated(request)
         except TimeoutError as error:
-            raise Retry("The platform did not answer the sign-in.", code="timeout") from error
+            raise Retry(say("The platform did not answer the sign-in."), code="timeout") from error
         self._tasks = [
             asyncio.create_task(self._read(), name="signalling-read"),
             asyncio.create_task(self._keep_alive(), name="signalling-ping"),
@@ -100,7 +101,7 @@ class WebSocketSession:
         while True:
             frame = await self._receive()
             if frame is None:
-                raise Retry("The platform closed the connection during sign-in.", code="connection_lost")
+                raise Retry(say("The platform closed the connection during sign-in."), code="connection_lost")
             if frame.type == "network.changed":
                 self._deny()
             elif frame.type == "error" and (frame.fatal or answers(frame, request)):
@@ -193,7 +194,7 @@ class WebSocketSession:
                 await self._send({"type": "auth.refresh", "req_id": request, "token": token.secret})
                 frame = await reply
         except TimeoutError as error:
-            raise Retry("The platform did not answer the new token.", code="timeout") from error
+            raise Retry(say("The platform did not answer the new token."), code="timeout") from error
         finally:
             self._replies.pop(request, None)
         if frame.type == "error":
@@ -247,10 +248,13 @@ def _handshake(error: aiohttp.WSServerHandshakeError) -> AgentError:
     if error.status // 100 in {2, 3}:
         return captive_portal()
     if error.status == HTTPStatus.TOO_MANY_REQUESTS or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        text = f"The platform's signalling has trouble (HTTP {error.status})."
+        text = say("The platform's signalling has trouble (HTTP {status}).", status=error.status)
         return Backoff(text, retry_after=retry_after(error.headers or {}), code="server_error")
-    return Backoff(f"The platform refused the signalling connection (HTTP {error.status}).", code="request_refused")
+    return Backoff(
+        say("The platform refused the signalling connection (HTTP {status}).", status=error.status),
+        code="request_refused",
+    )
 
 
 def _lost() -> Retry:
-    return Retry("The connection to the platform was lost.", code="connection_lost")
+    return Retry(say("The connection to the platform was lost."), code="connection_lost")

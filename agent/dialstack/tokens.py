@@ -18,6 +18,7 @@ from agent.clock import Clock
 from agent.config import read_secret
 from agent.dialstack.ports import Token
 from agent.errors import AgentError, NeedsHuman, Retry
+from agent.say import say
 from agent.settings import TokenSettings
 
 EARLY = 60.0
@@ -119,9 +120,9 @@ class Tokens:
             token = parse(await asyncio.to_thread(read_secret, self._settings.file, "token"), self._clock)
         if token.expires_at is not None and token.expires_at <= self._clock.boottime():
             raise NeedsHuman(
-                "The token has expired.",
-                emergency="911 and 933 still go out, but without a proven location.",
-                todo="Put a new token where the device reads it; it is noticed by itself.",
+                say("The token has expired."),
+                emergency=say("911 and 933 still go out, but without a proven location."),
+                todo=say("Put a new token where the device reads it; it is noticed by itself."),
                 code="token_expired",
             )
         self._check_user(token)
@@ -143,9 +144,9 @@ class Tokens:
             return await self._post(self._settings.endpoint, self._endpoint_secret())
         except NeedsHuman as error:
             raise NeedsHuman(
-                "The token endpoint refused to give a token.",
-                emergency="911 and 933 still go out, but without a proven location.",
-                todo="Check token.endpoint and token.endpoint_secret_file.",
+                say("The token endpoint refused to give a token."),
+                emergency=say("911 and 933 still go out, but without a proven location."),
+                todo=say("Check token.endpoint and token.endpoint_secret_file."),
                 code="token_source",
             ) from error
 
@@ -157,7 +158,9 @@ class Tokens:
                 stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            raise _command_failed(command[0], f"cannot be started: {error.strerror}") from error
+            raise _command_failed(
+                say("The token command {program} cannot be started: {why}.", program=command[0], why=error.strerror)
+            ) from error
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         output, status = b"", None
         try:
@@ -167,13 +170,27 @@ class Tokens:
                 if len(output) <= OUTPUT_LIMIT:
                     status = await process.wait()
         except TimeoutError as error:
-            raise _command_failed(command[0], f"did not end within {COMMAND_TIMEOUT:g} s") from error
+            raise _command_failed(
+                say(
+                    "The token command {program} did not end within {seconds:g} s.",
+                    program=command[0],
+                    seconds=COMMAND_TIMEOUT,
+                )
+            ) from error
         finally:
             await _reap(process)
         if status is None:
-            raise _command_failed(command[0], f"printed more than {OUTPUT_LIMIT // 1024} KiB")
+            raise _command_failed(
+                say(
+                    "The token command {program} printed more than {kibibytes} KiB.",
+                    program=command[0],
+                    kibibytes=OUTPUT_LIMIT // 1024,
+                )
+            )
         if status != 0:
-            raise _command_failed(command[0], f"ended with status {status}")
+            raise _command_failed(
+                say("The token command {program} ended with status {status}.", program=command[0], status=status)
+            )
         return output.decode(errors="replace")
 
 
@@ -203,10 +220,12 @@ def parse(text: str, clock: Clock, headers: Mapping[str, str] | None = None) -> 
         try:
             minted = msgspec.json.decode(text, type=Minted)
         except msgspec.MsgspecError as error:
-            raise Retry(f"The token source's answer could not be understood: {error}.", code="token_source") from error
+            raise Retry(
+                say("The token source's answer could not be understood: {error}.", error=error), code="token_source"
+            ) from error
         text, expires = minted.client_secret, minted.expires_at
     if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise Retry("The token source gave no token.", todo="Look at section [token].", code="token_source")
+        raise Retry(say("The token source gave no token."), todo=say("Look at section [token]."), code="token_source")
     claims = _claims(text)
     lifetime = _lifetime(claims, expires, headers, clock)
     end = None if lifetime is None else clock.boottime() + lifetime
@@ -243,9 +262,9 @@ def _claims(secret: str) -> _Claims:
 
 def _no_other() -> NeedsHuman:
     return NeedsHuman(
-        "The platform refused the token, and its source gives no other one.",
-        emergency="911 and 933 still go out, but without a proven location.",
-        todo="Put a new token where the device reads it; it is noticed by itself.",
+        say("The platform refused the token, and its source gives no other one."),
+        emergency=say("911 and 933 still go out, but without a proven location."),
+        todo=say("Put a new token where the device reads it; it is noticed by itself."),
         code="token_expired",
     )
 
@@ -253,12 +272,12 @@ def _no_other() -> NeedsHuman:
 def other_user(wanted: str, got: str) -> NeedsHuman:
     """Return the error for a token of somebody else."""
     return NeedsHuman(
-        f"The token belongs to {got}, but this device is {wanted}.",
-        emergency="911 and 933 still go out, but without a proven location.",
-        todo="Give the device a token of its own user, or reset which user it is.",
+        say("The token belongs to {got}, but this device is {wanted}.", got=got, wanted=wanted),
+        emergency=say("911 and 933 still go out, but without a proven location."),
+        todo=say("Give the device a token of its own user, or reset which user it is."),
         code="token_other_user",
     )
 
 
-def _command_failed(program: str, what: str) -> AgentError:
-    return Retry(f"The token command {program} {what}.", todo="Look at section [token].", code="token_source")
+def _command_failed(happened: str) -> AgentError:
+    return Retry(happened, todo=say("Look at section [token]."), code="token_source")

@@ -26,6 +26,7 @@ from agent.network.evidence import GatewayEvidence, Seen, gateways
 from agent.network.penalty import Pace, Penalty
 from agent.network.place import is_shared_mac, observe
 from agent.network.snapshot import EMPTY, Snapshot
+from agent.say import say
 from agent.settings import NetworkSettings
 
 Key = tuple[str, str, str | None, int]
@@ -95,7 +96,7 @@ class Tracker:
             self._penalty.disturb(now)
         self._target = target
         if first or self._woke:
-            self._begin(now, "woke from suspend" if self._woke else "start")
+            self._begin(now, say("woke from suspend") if self._woke else say("start"))
             self._woke = False
         return self._evaluate(now, event_at)
 
@@ -148,21 +149,34 @@ class Tracker:
         if self._phase is not Phase.LOST:
             self._lose(now, _loss(self._sip or self._api, self._snapshot, self._snapshot))
         if now - self._since >= self._settings.loss_grace:
-            self._begin(now, f"no path for {self._settings.loss_grace:g} s: {self._cause}")
+            self._begin(
+                now,
+                say("no path for {loss_grace:g} s: {cause}", loss_grace=self._settings.loss_grace, cause=self._cause),
+            )
 
     def _while_same(self, now: float) -> None:
         """The generation's own paths are there: were they away, and is the gateway still the same?"""
         mac, bssid = self._current_mac(), self._current_bssid()
         if mac and mac != (self._mac or mac):
-            self._recover(now, f"the gateway's hardware address is {mac}, was {self._mac}", new=True)
+            self._recover(
+                now, say("the gateway's hardware address is {mac}, was {mac2}", mac=mac, mac2=self._mac), new=True
+            )
         elif bssid and bssid != (self._bssid or bssid) and not self._may_roam(mac):
-            self._recover(now, f"the access point is {bssid}, was {self._bssid}, and no gateway is proven", new=True)
+            self._recover(
+                now,
+                say(
+                    "the access point is {bssid}, was {bssid2}, and no gateway is proven",
+                    bssid=bssid,
+                    bssid2=self._bssid,
+                ),
+                new=True,
+            )
         elif self._phase is Phase.STEADY:
             self._mac, self._bssid = self._mac or mac, bssid or self._bssid
         elif not self._suspect or not self._can_prove(self._sip or self._api) or (mac and not is_shared_mac(mac)):
-            self._recover(now, "back on the same network", new=False)
+            self._recover(now, say("back on the same network"), new=False)
         elif mac or self._mac is None:  # a shared address is no proof, and none was known before
-            self._recover(now, "back, and nothing proves that it is the same network", new=True)
+            self._recover(now, say("back, and nothing proves that it is the same network"), new=True)
         else:
             self._prove(now)
 
@@ -171,7 +185,7 @@ class Tracker:
             self._phase, self._since = Phase.PROVING, now
         waited = self._phase is Phase.PROVING and now - self._since >= self._settings.evidence_wait
         if waited or self._phase is Phase.HELD:
-            self._recover(now, "back, but the gateway does not answer", new=True)
+            self._recover(now, say("back, but the gateway does not answer"), new=True)
 
     def _recover(self, now: float, cause: str, *, new: bool) -> None:
         """A path is usable (again): act on it at once, or hold it back until it is calm."""
@@ -180,7 +194,7 @@ class Tracker:
         if self._penalty.ready_at(now) > now:
             if self._phase is not Phase.HELD:
                 self._phase, self._since, self._flapping = Phase.HELD, now, True
-                self._cause = f"held back until it is calm: {cause}"
+                self._cause = say("held back until it is calm: {cause}", cause=cause)
             return
         first = not self._had_path
         if new:
@@ -241,9 +255,9 @@ class Tracker:
     def _describe_move(self) -> str:
         old, new = self._sip or self._api, self._snapshot.sip or self._snapshot.api
         if not new:
-            return "no path"
+            return say("no path")
         way = f"{new.source} on {new.interface} via {new.gateway or 'the link itself'}"
-        return f"path is {way}" if not old else f"path changed to {way}"
+        return say("path is {way}", way=way) if not old else say("path changed to {way}", way=way)
 
     # ------------------------------------------------------------------ output
 
@@ -280,13 +294,13 @@ class Tracker:
 def _loss(path: Path | None, before: Snapshot, now: Snapshot) -> str:
     """Say what is missing, for the log."""
     if path is None:
-        return "no path"
+        return say("no path")
     link = now.link(path.interface)
     if link is None:
-        return f"link {path.interface} is gone"
+        return say("link {interface} is gone", interface=path.interface)
     if not link.usable:
-        return f"link {path.interface} lost carrier"
+        return say("link {interface} lost carrier", interface=path.interface)
     old = before.link(path.interface)
     if old and old.carrier_downs != link.carrier_downs:
-        return f"link {path.interface} lost carrier for a moment"
-    return "the route is gone"
+        return say("link {interface} lost carrier for a moment", interface=path.interface)
+    return say("the route is gone")

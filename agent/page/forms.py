@@ -8,18 +8,29 @@ from dataclasses import dataclass, field
 from agent.dialstack.civic import FIELDS, civic_from
 from agent.errors import AddressRefused, AgentError
 from agent.model import CivicAddress
+from agent.say import Said, say
 
 NO_UNIT = "no_unit"
 """The checkbox that says: the street address alone finds this phone."""
 
 PLAIN = {
-    "the house number is missing": "Enter the number of the building.",
-    "the street is missing": "Enter the name of the street.",
-    "the city is missing": "Enter the city.",
-    "the state is missing": "Enter the state.",
-    "the postal code is missing": "Enter the ZIP or postal code.",
+    "the house number is missing": say("Enter the number of the building."),
+    "the street is missing": say("Enter the name of the street."),
+    "the city is missing": say("Enter the city."),
+    "the state is missing": say("Enter the state."),
+    "the postal code is missing": say("Enter the ZIP or postal code."),
+    "must have five digits (or five, a hyphen and four), such as 94105": say(
+        "The ZIP code has five digits, or five, a hyphen and four: 94105."
+    ),
+    "must look like K1A 0B1": say("The postal code looks like K1A 0B1."),
+    "must be at most 120 printable characters": say("This is too long, or has characters that cannot be printed."),
 }
-UNIT_MISSING = "Enter the suite, floor or room, or tick the box below if there is none."
+MALFORMED = {
+    "state": ("'", say("This is no state or province. Write it as CA or as California.")),
+    "country": ("must be", say("Choose a country.")),
+}
+"""Field -> (how the daemon's words about it begin, what is said instead)."""
+UNIT_MISSING = say("Enter the suite, floor or room, or tick the box below if there is none.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +48,21 @@ class AddressForm:
         return next(iter(self.errors), "")
 
 
-def _sentence(text: str) -> str:
-    text = PLAIN.get(text, text).strip()
+def _sentence(name: str, text: str) -> str:
+    """Return what is wrong with a field in our words, else in the platform's, as a sentence."""
+    plain = PLAIN.get(text)
+    if plain is not None:
+        return plain
+    if name in MALFORMED and text.startswith(MALFORMED[name][0]):
+        return MALFORMED[name][1]
+    text = text.strip()
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _in_order(errors: Mapping[str, str]) -> dict[str, str]:
-    return {name: _sentence(errors[name]) for name in FIELDS if errors.get(name)}
+    found = {name: errors[name] for name in FIELDS if errors.get(name)}
+    return {name: text if isinstance(text, Said) else _sentence(name, text) for name, text in found.items()}
 
 
 def blank(civic: CivicAddress | None = None) -> AddressForm:

@@ -17,6 +17,7 @@ from aiohttp import web
 from agent.page.problems import PageError
 from agent.page.routes import Role
 from agent.page.visitor import NOBODY, Visitor, current
+from agent.say import say
 
 MAX_BODY = 16 * 1024
 """Bytes: the longest form is a tenth of it; the server hands it to aiohttp, which stops reading there."""
@@ -90,9 +91,12 @@ def admit(found: Visitor, needed: Role) -> None:
     if found.role >= needed:
         return
     if found.role is Role.ANYONE:
-        raise PageError(401, "Sign in first.", todo="Sign in with the PIN of this phone.", code="sign_in")
+        raise PageError(401, say("Sign in first."), todo=say("Sign in with the PIN of this phone."), code="sign_in")
     raise PageError(
-        403, "Only a technician may do this.", todo="Sign in with the technician's PIN.", code="technician_only"
+        403,
+        say("Only a technician may do this."),
+        todo=say("Sign in with the technician's PIN."),
+        code="technician_only",
     )
 
 
@@ -144,8 +148,8 @@ def check_host(request: web.BaseRequest, is_ours: Callable[[str], bool]) -> None
     if not (name and is_ours(name)):
         raise PageError(
             421,
-            "This page answers only under the device's own name.",
-            todo="Open it on the device itself, as http://localhost followed by the port.",
+            say("This page answers only under the device's own name."),
+            todo=say("Open it on the device itself, as http://localhost followed by the port."),
             code="wrong_host",
         )
 
@@ -165,8 +169,8 @@ def check_origin(request: web.BaseRequest) -> None:
     if foreign:
         raise PageError(
             403,
-            "Another web site tried to use this page.",
-            todo="Open this page itself and press the button there.",
+            say("Another web site tried to use this page."),
+            todo=say("Open this page itself and press the button there."),
             code="cross_site",
         )
 
@@ -207,8 +211,10 @@ def check_csrf(request: web.Request, given: str) -> None:
     if not _TOKEN.fullmatch(cookie) or not hmac.compare_digest(cookie.encode(), given.encode()):
         raise PageError(
             403,
-            "This form does not come from this page, or the browser lost its cookie.",
-            todo="Open the first page again and press the button once more; cookies must be allowed for this device.",
+            say("This form does not come from this page, or the browser lost its cookie."),
+            todo=say(
+                "Open the first page again and press the button once more; cookies must be allowed for this device."
+            ),
             code="csrf",
         )
 
@@ -218,7 +224,10 @@ def check_api(request: web.Request) -> None:
     if request.method not in SAFE:
         if request.content_type != "application/json":
             raise PageError(
-                415, "The API takes JSON only.", todo="Send Content-Type: application/json.", code="unsupported_type"
+                415,
+                say("The API takes JSON only."),
+                todo=say("Send Content-Type: application/json."),
+                code="unsupported_type",
             )
         if not is_local(request):
             check_csrf(request, request.headers.get(HEADER, ""))
@@ -230,10 +239,12 @@ async def read_body(request: web.Request) -> bytes:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await request.read()
     except TimeoutError:
-        raise PageError(408, "The request did not arrive in time.", todo="Send it again.", code="too_slow") from None
+        raise PageError(
+            408, say("The request did not arrive in time."), todo=say("Send it again."), code="too_slow"
+        ) from None
     except web.HTTPRequestEntityTooLarge:
         raise PageError(
-            413, "The request is larger than 16 KiB.", todo="Send a shorter one.", code="too_large"
+            413, say("The request is larger than 16 KiB."), todo=say("Send a shorter one."), code="too_large"
         ) from None
 
 
@@ -241,7 +252,10 @@ async def read_form(request: web.Request) -> dict[str, str]:
     """Return the fields of a form whose CSRF token is right; raises PageError for everything else."""
     if request.content_type != "application/x-www-form-urlencoded":
         raise PageError(
-            415, "This page takes plain forms only.", todo="Use the form on the page.", code="unsupported_type"
+            415,
+            say("This page takes plain forms only."),
+            todo=say("Use the form on the page."),
+            code="unsupported_type",
         )
     body = await read_body(request)
     try:
@@ -249,7 +263,9 @@ async def read_form(request: web.Request) -> dict[str, str]:
             body.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
         )
     except ValueError:
-        raise PageError(400, "The form is malformed.", todo="Use the form on the page.", code="malformed") from None
+        raise PageError(
+            400, say("The form is malformed."), todo=say("Use the form on the page."), code="malformed"
+        ) from None
     fields = dict(pairs)
     check_csrf(request, fields.get("csrf", ""))
     return fields

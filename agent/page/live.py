@@ -13,6 +13,7 @@ from agent.control import Control, Overview
 from agent.errors import AgentError
 from agent.page import guard
 from agent.page.problems import PageError
+from agent.say import say
 
 MAX_STREAMS = 16
 """Open streams for the device's own screen, as many for the link and as many for the command line."""
@@ -110,8 +111,8 @@ class Streams:
         if self._closing or len(alive) >= MAX_STREAMS:
             raise PageError(
                 503,
-                "Too many windows show this page already.",
-                todo="Close some, or reload by hand.",
+                say("Too many windows show this page already."),
+                todo=say("Close some, or reload by hand."),
                 code="too_many_streams",
             )
 

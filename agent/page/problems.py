@@ -7,13 +7,14 @@ import math
 from aiohttp import web
 
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
+from agent.say import say
 
 RETRY_AFTER = 5
 """Seconds that a client should wait when nobody named a time."""
 MAX_RETRY_AFTER = 3600
 """Seconds: a person looks again within the hour."""
 
-NOTHING_CHANGED = "Nothing was changed; 911 and 933 still go out."
+NOTHING_CHANGED = say("Nothing was changed; 911 and 933 still go out.")
 
 
 class PageError(AgentError):
@@ -66,27 +67,30 @@ def headers_of(error: AgentError) -> dict[str, str]:
     return {"Retry-After": str(seconds)}
 
 
+_GO_BACK = say("Go back to the first page.")
 _OF_HTTP = {
-    404: ("not_found", "There is no such page.", "Go back to the first page."),
-    405: ("method_not_allowed", "This page does not take that kind of request.", "Go back to the first page."),
-    413: ("too_large", "The request is larger than 16 KiB.", "Send a shorter one."),
+    404: ("not_found", say("There is no such page."), _GO_BACK),
+    405: (
+        "method_not_allowed",
+        say("This page does not take that kind of request."),
+        _GO_BACK,
+    ),
+    413: ("too_large", say("The request is larger than 16 KiB."), say("Send a shorter one.")),
 }
 """Status of an HTTP error by aiohttp -> code, what happened, what to do."""
 
 
 def from_http(error: web.HTTPException) -> PageError:
     """Return an aiohttp error in our words."""
-    code, happened, todo = _OF_HTTP.get(
-        error.status, ("bad_request", "The request is malformed.", "Go back to the first page.")
-    )
+    code, happened, todo = _OF_HTTP.get(error.status, ("bad_request", say("The request is malformed."), _GO_BACK))
     return PageError(error.status, happened, todo=todo, code=code)
 
 
 def internal() -> AgentError:
     """Return the error for an exception that nobody foresaw; its details stand in the log."""
     return AgentError(
-        "The page failed with an internal error.",
-        emergency="Calls do not pass through this page: 911 and 933 still go out.",
-        todo="Try again; if it stays, look at the log of dialstack-agent.",
+        say("The page failed with an internal error."),
+        emergency=say("Calls do not pass through this page: 911 and 933 still go out."),
+        todo=say("Try again; if it stays, look at the log of dialstack-agent."),
         code="internal",
     )

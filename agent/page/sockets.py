@@ -11,6 +11,7 @@ from pathlib import Path
 
 from agent.errors import NeedsHuman
 from agent.page.guard import is_loopback
+from agent.say import say
 
 MODE = 0o660
 """The owner and the group of the socket may use it: everybody else may only look."""
@@ -22,8 +23,8 @@ async def listen_tcp(host: str, port: int, factory: Factory) -> asyncio.Server:
     """Listen on a loopback address; raises NeedsHuman that names the port."""
     if not is_loopback(host):
         raise NeedsHuman(
-            f"page.listen = {host!r} is not an address of this device alone; the page stays closed.",
-            todo="Set page.listen to 127.0.0.1.",
+            say("page.listen = {host!r} is not an address of this device alone; the page stays closed.", host=host),
+            todo=say("Set page.listen to 127.0.0.1."),
             code="page_not_loopback",
         )
     try:
@@ -32,9 +33,9 @@ async def listen_tcp(host: str, port: int, factory: Factory) -> asyncio.Server:
         busy = error.errno == errno.EADDRINUSE
         why = "another program uses that port" if busy else error.strerror or str(error)
         raise NeedsHuman(
-            f"The page cannot be opened on {host} port {port}: {why}.",
-            emergency="911 and 933 still go out, but staff cannot confirm an address on the screen.",
-            todo="Stop the other program or set page.port; until then use `dialstack-agent confirm`.",
+            say("The page cannot be opened on {host} port {port}: {why}.", host=host, port=port, why=why),
+            emergency=say("911 and 933 still go out, but staff cannot confirm an address on the screen."),
+            todo=say("Stop the other program or set page.port; until then use `dialstack-agent confirm`."),
             code="page_port_in_use" if busy else "page_port_failed",
         ) from error
 
@@ -52,9 +53,9 @@ class UnixListener:
         """Listen at `path`, replacing what a crash left there; raises NeedsHuman."""
         if _answers(path):
             raise NeedsHuman(
-                f"Another agent already answers on {path}.",
-                emergency="That one keeps the address bound; this one does nothing.",
-                todo="Stop it first, or set page.socket.",
+                say("Another agent already answers on {path}.", path=path),
+                emergency=say("That one keeps the address bound; this one does nothing."),
+                todo=say("Stop it first, or set page.socket."),
                 code="socket_in_use",
             )
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -69,9 +70,9 @@ class UnixListener:
         except OSError as error:
             listening.close()
             raise NeedsHuman(
-                f"The socket {path} cannot be made: {error.strerror or error}.",
-                emergency="911 and 933 still go out, but page and command line cannot reach the agent.",
-                todo="Correct page.socket or the rights of its folder.",
+                say("The socket {path} cannot be made: {detail}.", path=path, detail=error.strerror or error),
+                emergency=say("911 and 933 still go out, but page and command line cannot reach the agent."),
+                todo=say("Correct page.socket or the rights of its folder."),
                 code="socket_failed",
             ) from error
         listening.settimeout(0)

@@ -217,7 +217,12 @@ class AccessViews:
         if not (
             text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= MAX_ROWS and len(text) <= len(str(MAX_ROWS))
         ):
-            raise PageError(400, f"limit must be 1 to {MAX_ROWS}.", todo="Ask for fewer lines.", code="malformed")
+            raise PageError(
+                400,
+                say("limit must be 1 to {max_rows}.", max_rows=MAX_ROWS),
+                todo=say("Ask for fewer lines."),
+                code="malformed",
+            )
         return answer(wire.AuditAnswer(self._access.audit.rows(int(text))))
 
 
@@ -230,7 +235,7 @@ def pin_role(name: str) -> Role:
     for role in PIN_ROLES:
         if role.name.lower() == name:
             return role
-    raise PageError(400, "There is no such PIN.", todo="Use the form on the page.", code="malformed")
+    raise PageError(400, say("There is no such PIN."), todo=say("Use the form on the page."), code="malformed")
 
 
 def own_path(text: str) -> str:
@@ -249,7 +254,7 @@ def qr_code(url: str) -> Markup:
     try:
         import segno
     except ModuleNotFoundError as error:
-        raise NeedsHuman("This installation is not complete: segno is missing.", code="not_installed") from error
+        raise NeedsHuman(say("This installation is not complete: segno is missing."), code="not_installed") from error
     code = segno.make(url, error="m", micro=False)
     drawn = code.svg_inline(scale=1, border=4, omitsize=True, svgclass=None, lineclass=None, light="#fff")
     return Markup(drawn)  # noqa: S704 - made of numbers by the library
