@@ -11,14 +11,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.applying import Applier
 from agent.clock import SystemClock
-from agent.config import load_lenient
+from agent.configuration import Configuration
 from agent.database import StoreTooNew
 from agent.desk import Desk
-from agent.dialstack.binding import BindingWorker
-from agent.dialstack.rest import RestClient
-from agent.dialstack.signalling import WebSocketSignalling
-from agent.dialstack.tokens import Tokens
 from agent.engine import Engine
 from agent.errors import AgentError
 from agent.log import setup, trace
@@ -28,6 +25,7 @@ from agent.network.watch import NetworkWatcher
 from agent.page.access import Access
 from agent.page.pins import Pins
 from agent.page.server import PageServer
+from agent.platform_side import PlatformSide
 from agent.settings import Settings
 from agent.store import Store
 from agent.supervisor import supervise
@@ -40,24 +38,19 @@ class App:
     """All parts of the agent process; the only one who knows everyone."""
 
     def __init__(self, config: Path) -> None:
-        settings, problems = load_lenient(config)
-        self.settings = settings
         self.clock = SystemClock()
+        self.configuration = Configuration(config, self.clock)
+        settings, problems = self.configuration.layers.settings, self.configuration.layers.problems
+        self.settings = settings
         self.rng = random.Random()  # noqa: S311 - jitter
         self.store, store_problem = _open_store(settings)
         self.voice = VoiceClient(settings.sip.socket, self._voice_changed, self.rng)
         self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
-        self.engine.config_problems, self.engine.store_problem = tuple(problems), store_problem
-        self.rest = RestClient(settings.platform, None)
-        tokens = Tokens(settings.token, self.clock, self.rest.post_for_token)
-        self.rest.tokens = tokens
-        self.worker = BindingWorker(
-            api=self.rest, signalling=WebSocketSignalling(settings.platform, self.rest.http), tokens=tokens,
-            use_path=self.rest.use_path, listener=self.engine, clock=self.clock, rng=self.rng, ways=self.engine.ways,
-        )  # fmt: skip
+        self.engine.config_problems, self.engine.store_problem = problems, store_problem
+        self.platform = PlatformSide(settings, self.engine, self.clock, self.rng)
         if not problems:
-            self.engine.worker = self.worker
-        self.desk = Desk(self.engine, self.rest)
+            self.engine.worker = self.platform.worker
+        self.desk = Desk(self.engine, self.platform.rest)
         pins = Pins(settings.paths.state / "pins.json")
         access = Access(settings.page, self.clock, pins=pins, audit=self.store.audit)
         self.page = PageServer(self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state)
@@ -66,6 +59,9 @@ class App:
             self.engine.network_changed, self.engine.gap,
         )  # fmt: skip
         self.watcher.on_snapshot = access.links.see
+        self.applier = Applier(
+            self.configuration, self.engine, self.desk, platform=self.platform, watcher=self.watcher, voice=self.voice
+        )
 
     def _voice_changed(self, state: VoiceState) -> None:
         self.engine.voice_changed(state)
@@ -85,7 +81,8 @@ class App:
         workers = {
             "network": self.watcher.run,
             "voice": self.voice.run,
-            "binding": self.worker.run,
+            "binding": self.platform.run,
+            "settings": self.applier.run,
             "status": self._report_status,
             "choices": self._offer_choices,
         }
@@ -111,7 +108,7 @@ class App:
         """Page first, so that nobody is told that something was saved; the database last."""
         await self.page.stop()
         await end(*tasks)
-        await self.rest.close()
+        await self.platform.rest.close()
         self.store.close()
         trace("stopped")
 

@@ -191,7 +191,10 @@ def promote(folder: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         for path in sorted((folder / SECRETS).iterdir()):
             if path.suffix == ".next":
-                path.replace(path.with_suffix(""))
+                if path.stat().st_size:
+                    path.replace(path.with_suffix(""))
+                else:
+                    forget_secret(folder, path.stem)
                 there = True
     if not (folder / NEXT).exists():
         return there

@@ -28,6 +28,10 @@ class Desk:
         self._saved: tuple[EmergencyAddress, ...] | None = None
         """What the platform listed last; None: not asked yet."""
 
+    def use(self, api: AddressApi) -> None:
+        """Ask another platform, or the same one as somebody else, from now on."""
+        self._api, self._saved = api, None
+
     # ------------------------------------------------------------------ looking
 
     def overview(self) -> Overview:

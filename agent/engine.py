@@ -106,6 +106,29 @@ class Engine:
             local_token=self.settings.token.source == "file",
         )
 
+    # ------------------------------------------------------------------ settings
+
+    def configure(self, settings: Settings, problems: tuple[str, ...]) -> None:
+        """Take other settings; what follows from them is decided at once."""
+        self.settings = settings
+        self.config_problems = problems
+        self.policy = Policy(mobility=settings.device.mobility, configured=settings.address)
+        self.user = settings.token.user or self.store.user() or ""
+        self._load()
+        self.reconsider()
+        self.relight()
+
+    def adopt(self, worker: BindingWorker | None) -> None:
+        """Go on with another worker, which knows nothing yet; None: there is none."""
+        self.worker, self.binding = worker, Binding()
+        if worker is not None:
+            worker.voice(self.voice)
+            worker.interlock(active=self.voice.interlock)
+            if self.network is not None:
+                worker.network(self.network)
+        self.reconsider()
+        self.relight()
+
     # ------------------------------------------------------------------ inputs
 
     def network_changed(self, state: NetworkState) -> None:

@@ -86,6 +86,14 @@ class Resolver:
         if self._task:
             await asyncio.wait([self._task])
 
+    def drop(self) -> None:
+        """Stop without waiting: another host took its place."""
+        self._on_change = lambda: None
+        if self._retry:
+            self._retry.cancel()
+        if self._task:
+            self._task.cancel()
+
     async def close(self) -> None:
         """Stop waiting for an answer."""
         if self._retry:

@@ -76,6 +76,10 @@ class Tracker:
         self._woke = False
         self._cause = "start"
 
+    def configure(self, settings: NetworkSettings) -> None:
+        """Judge by other settings from now on."""
+        self._settings = settings
+
     # ------------------------------------------------------------------ inputs
 
     def see(self, snapshot: Snapshot, now: float, event_at: float, seen: Seen | None = None) -> NetworkState | None:

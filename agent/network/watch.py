@@ -61,6 +61,7 @@ class NetworkWatcher:
         self._tracker = Tracker(settings, pace)
         self._sleep = SleepDetector(clock)
         self._wifi = WifiReader()
+        self._names = sip_host, api_host
         self._hosts = (Resolver(sip_host, self._look), Resolver(api_host, self._look))
         self.on_snapshot: Callable[[Snapshot], None] | None = None
         """Called with each reading, whether anything follows from it or not."""
@@ -107,6 +108,22 @@ class NetworkWatcher:
             reader.close()
             for host in self._hosts:
                 await host.close()
+
+    def configure(self, settings: NetworkSettings, sip_host: str, api_host: str) -> None:
+        """Go on with other settings or hosts; generations go on, and everything is read again."""
+        self._settings = settings
+        self._tracker.configure(settings)
+        names = sip_host, api_host
+        fresh = tuple(
+            old if name == before else Resolver(name, self._look)
+            for old, before, name in zip(self._hosts, self._names, names, strict=True)
+        )
+        for old, host in zip(self._hosts, fresh, strict=True):
+            if old is not host:
+                old.drop()
+                host.refresh()
+        self._names, self._hosts = names, (fresh[0], fresh[1])
+        self._look()
 
     async def audit(self) -> None:
         """Read everything now and return when what follows from it is published; needs a running `run`."""

@@ -6,21 +6,26 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path as FilePath
 
 from agent.settings import SipSettings
 from agent.voice.log import log
 
+Reread = Callable[[], tuple[SipSettings, str, list[str]]]
 CONFIG = FilePath("/etc/dialstack-agent/agent.toml")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; start with any configuration, as a half valid one must still dial 911 (S1)."""
     options = build_parser().parse_args(arguments)
-    settings, password, problems = read(options.config)
-    if options.socket is not None:
-        settings = replace(settings, socket=options.socket)
+
+    def reread() -> tuple[SipSettings, str, list[str]]:
+        settings, password, problems = read(options.config)
+        return (settings if options.socket is None else replace(settings, socket=options.socket)), password, problems
+
+    settings, password, problems = reread()
     for problem in problems:
         log("configuration", "error", problem=problem)
     # libc reads it at the first lookup: a dead name server stalls PJSIP for 1 s instead of 10.
@@ -29,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
     import asyncio
 
-    asyncio.run(_serve(settings, password, problems))
+    asyncio.run(_serve(settings, password, problems, reread))
     return 0
 
 
@@ -61,13 +66,13 @@ def read(config: FilePath) -> tuple[SipSettings, str, list[str]]:
         return settings, "", [*problems, str(error)]
 
 
-async def _serve(settings: SipSettings, password: str, problems: list[str]) -> None:
+async def _serve(settings: SipSettings, password: str, problems: list[str], reread: Reread) -> None:
     import asyncio
     import random
 
     from agent.voice.service import Service
 
-    service = Service(settings, password, problems, random.SystemRandom())
+    service = Service(settings, password, problems, random.SystemRandom(), reread)
     task = asyncio.create_task(service.run(), name="service")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -71,6 +71,10 @@ class VoiceClient:
         self._silence = {"type": "interrupted", "generation": generation}
         self._send(self._silence)
 
+    def reload(self) -> None:
+        """Say that the settings in the files changed; a process that is away reads them when it starts."""
+        self._send({"type": "reload"})
+
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:

@@ -38,6 +38,7 @@ class Desk:
             "offline": self._offline,
             "interrupted": self._interrupted,
             "heartbeat": self._heartbeat,
+            "reload": self._reload,
             "call": self._call,
             "answer": self._answer,
             "hangup": self._hangup,
@@ -139,6 +140,10 @@ class Desk:
     def _heartbeat(self, client: Client, message: Message) -> None:  # noqa: ARG002
         """Any line of the agent is a sign of life; this one asks for ours."""
         client.send({"type": "alive"})
+
+    def _reload(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        self._only_agent(client)
+        self._service.reload()
 
     def _call(self, client: Client, message: Message) -> None:  # noqa: ARG002
         record = protocol.text(message, "record") if message.get("record") is not None else None
