@@ -22,6 +22,7 @@ from agent.dialstack.civic import civic_from
 from agent.errors import NeedsHuman
 from agent.model import CivicAddress
 from agent.settings import (
+    CallTestSettings,
     DeviceSettings,
     NetworkSettings,
     PageSettings,
@@ -131,6 +132,16 @@ SCHEMA: dict[str, tuple[type[Any], dict[str, v.Validator]]] = {
             "key": v.a_file,
             "local_role": v.a_choice("staff", "technician"),
             "announce": v.a_boolean,
+        },
+    ),
+    "test_call": (
+        CallTestSettings,
+        {
+            "automatic": v.a_boolean,
+            "min_interval": v.a_seconds(300, 604800),
+            "hours": v.a_span,
+            "days": v.a_texts(v.a_choice("mon", "tue", "wed", "thu", "fri", "sat", "sun")),
+            "keep": v.a_whole(1, 200),
         },
     ),
     "paths": (PathSettings, {"state": v.a_path}),

@@ -92,6 +92,15 @@ def a_boolean(value: object) -> bool:
     raise ValueError("must be true or false")
 
 
+def a_span(value: object) -> str:
+    """Hours of a day."""
+    text = a_text(value)
+    hour = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+    if re.fullmatch(f"{hour}-(?:{hour}|24:00)", text) and text[:5] != text[6:]:
+        return text
+    raise ValueError('must be a span of local time such as "08:00-18:00"')
+
+
 def a_file(value: object) -> Path | None:
     """Absolute path, or nothing for an empty text."""
     text = a_text(value)

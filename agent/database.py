@@ -47,7 +47,15 @@ CREATE TABLE audit (
 CREATE INDEX audit_by_outcome ON audit (done, id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES, _AUDIT)
+_TEST_CALLS = """
+CREATE TABLE test_calls (id INTEGER PRIMARY KEY, at REAL NOT NULL, evidence TEXT NOT NULL);
+CREATE TABLE test_answers (
+  id INTEGER PRIMARY KEY, test_id INTEGER NOT NULL, same INTEGER NOT NULL, at REAL NOT NULL, who TEXT NOT NULL
+);
+CREATE INDEX test_answers_by_test ON test_answers (test_id, id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES, _AUDIT, _TEST_CALLS)
 """SQL that makes version 1, 2, ... (its position) out of the one before; what was published is never edited.
 
 Each runs in one transaction together with its number, without foreign keys, which are checked before the commit.

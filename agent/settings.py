@@ -155,6 +155,23 @@ class PageSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTestSettings:
+    """Section `[test_call]`: calls to 933 and the evidence of them."""
+
+    automatic: bool = False
+    """True: after an address was bound anew, 933 is called and recorded by itself, as rarely as the keys below say."""
+    min_interval: float = 21600.0
+    """Seconds at least between a test call and an automatic one. Too low: needless calls; too high: a new place is
+    tested late."""
+    hours: str = "08:00-18:00"
+    """Local time in which an automatic test call may be made; may span midnight."""
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ("mon", "tue", "wed", "thu", "fri")
+    """Days on which it may; a span over midnight belongs to the day on which it begins."""
+    keep: int = 20
+    """Recordings that are kept; of older test calls only what was found stays."""
+
+
+@dataclass(frozen=True, slots=True)
 class PathSettings:
     """Section `[paths]`: where state is kept."""
 
@@ -172,6 +189,7 @@ class Settings:
     device: DeviceSettings = field(default_factory=DeviceSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     page: PageSettings = field(default_factory=PageSettings)
+    test_call: CallTestSettings = field(default_factory=CallTestSettings)
     paths: PathSettings = field(default_factory=PathSettings)
     address: CivicAddress | None = None
     """Section `[address]`: the configured address; None: none configured."""

@@ -74,6 +74,16 @@ class Store:
         """Close the database; what was written stays."""
         self._db.close()
 
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return rows of a table that another module owns (agent/notify/book.py)."""
+        return self._db.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write to such a table; on disk when it ends, nothing at all when it raises."""
+        with self._write():
+            yield self._db
+
     # ------------------------------------------------------------------ memory
 
     def memory(self, user_id: str) -> Memory:
