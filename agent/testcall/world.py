@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agent.engine import Engine
 from agent.model import VoiceState
-from agent.status import network_sentence
 from agent.testcall.evidence import Subject
+from agent.wording import network_sentence
 
 
 class EngineWorld:
