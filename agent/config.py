@@ -23,14 +23,18 @@ from agent.errors import NeedsHuman
 from agent.model import CivicAddress
 from agent.settings import (
     CallTestSettings,
+    CommandSettings,
     DeviceSettings,
+    EmailSettings,
     NetworkSettings,
+    NotifySettings,
     PageSettings,
     PathSettings,
     PlatformSettings,
     Settings,
     SipSettings,
     TokenSettings,
+    WebhookSettings,
 )
 
 __all__ = [
@@ -145,6 +149,34 @@ SCHEMA: dict[str, tuple[type[Any], dict[str, v.Validator]]] = {
         },
     ),
     "paths": (PathSettings, {"state": v.a_path}),
+    "notify": (
+        NotifySettings,
+        {"callback_number": v.a_text, "escalate_after": v.a_seconds(0, 3600), "tests": v.a_boolean},
+    ),
+    "notify_webhook": (
+        WebhookSettings,
+        {
+            "url": v.a_empty_or(v.a_url("https", "http")),
+            "escalation_url": v.a_empty_or(v.a_url("https", "http")),
+            "secret_file": v.a_file,
+            "ca_file": v.a_file,
+        },
+    ),
+    "notify_email": (
+        EmailSettings,
+        {
+            "host": v.a_empty_or(v.a_host),
+            "port": v.a_whole(1, 65535),
+            "security": v.a_choice("starttls", "tls", "none"),
+            "username": v.a_text,
+            "password_file": v.a_file,
+            "ca_file": v.a_file,
+            "sender": v.a_empty_or(v.a_mailbox),
+            "to": v.a_texts(v.a_mailbox),
+            "escalation_to": v.a_texts(v.a_mailbox),
+        },
+    ),
+    "notify_command": (CommandSettings, {"run": v.a_texts(), "escalation_run": v.a_texts()}),
     "address": (CivicAddress, {}),
 }
 """Section -> (settings class, key -> validator); `[address]` is checked as a whole by `civic_from`."""
@@ -154,6 +186,8 @@ INLINE_SECRETS = {
     "token.token": "token.file",
     "token.secret": "token.endpoint_secret_file",
     "token.endpoint_secret": "token.endpoint_secret_file",
+    "notify_webhook.secret": "notify_webhook.secret_file",
+    "notify_email.password": "notify_email.password_file",
 }
 
 
@@ -161,12 +195,24 @@ SECRET_FILES = {
     "sip.password_file": "sip-password",
     "token.file": "token",
     "token.endpoint_secret_file": "token-endpoint-secret",
+    "notify_webhook.secret_file": "notify-webhook-secret",
+    "notify_email.password_file": "notify-smtp-password",
 }
 """Keys that name a file with a secret -> its name under `<paths.state>/secrets/` and as a systemd credential. A secret
 that was entered on the page is used when the key names no other file."""
 
-ONLY_PACKAGED = frozenset({"sip.socket", "sip.state_file", "page.socket", "paths.state"})
-"""Keys that the page cannot change: where the processes find each other and their files is the installation's."""
+ONLY_PACKAGED = frozenset(
+    {
+        "sip.socket",
+        "sip.state_file",
+        "page.socket",
+        "paths.state",
+        "notify_command.run",
+        "notify_command.escalation_run",
+    }
+)
+"""Keys that the page cannot change: where the processes find each other and their files, and which programs are run for
+an emergency call, is the installation's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -343,9 +389,12 @@ def _did_you_mean(name: str, names: Mapping[str, object] | tuple[str, ...]) -> s
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
 
 
+_DELICATE = frozenset({"command", "endpoint", "api", "signalling", "url", "escalation_url", "run", "escalation_run"})
+
+
 def _is_delicate(section: str, key: str) -> bool:
     """Tell whether somebody may have put a secret where its file belongs (S10)."""
-    return key.endswith("file") or key in {"command", "endpoint", "api", "signalling"} or section == "token"
+    return key.endswith("file") or key in _DELICATE or section == "token"
 
 
 def _shown(value: object) -> str:

@@ -164,3 +164,11 @@ def a_network(value: object) -> str:
 def a_empty_or(check: Validator) -> Validator:
     """Nothing, or what another validator accepts."""
     return lambda value: "" if value == "" else check(value)
+
+
+def a_mailbox(value: object) -> str:
+    """Bare e-mail address."""
+    text = a_text(value)
+    if re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", text):
+        return text
+    raise ValueError("must be an e-mail address alone, such as desk@example.net")

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agent.model import CivicAddress, Observation
+from agent.notify.notice import Notice, Progress
 
 KEEP_BACKUPS = 2
 """Copies from before a migration: the last step back and the one before it; each is as large as the database."""
@@ -55,7 +56,15 @@ CREATE TABLE test_answers (
 CREATE INDEX test_answers_by_test ON test_answers (test_id, id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES, _AUDIT, _TEST_CALLS)
+_NOTICES = """
+CREATE TABLE notices (uid TEXT PRIMARY KEY, call TEXT NOT NULL UNIQUE, dialed_at REAL NOT NULL, notice TEXT NOT NULL);
+CREATE TABLE notice_progress (
+  uid TEXT NOT NULL REFERENCES notices(uid) ON DELETE CASCADE, channel TEXT NOT NULL, progress TEXT NOT NULL,
+  PRIMARY KEY (uid, channel)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES, _AUDIT, _TEST_CALLS, _NOTICES)
 """SQL that makes version 1, 2, ... (its position) out of the one before; what was published is never edited.
 
 Each runs in one transaction together with its number, without foreign keys, which are checked before the commit.
@@ -66,6 +75,8 @@ _RECORDS: tuple[tuple[str, object], ...] = (
     ("SELECT observations FROM places", tuple[Observation, ...]),
     ("SELECT civic FROM confirmations", CivicAddress),
     ("SELECT civic FROM civics", CivicAddress),
+    ("SELECT notice FROM notices", Notice),
+    ("SELECT progress FROM notice_progress", Progress),
 )
 
 

@@ -391,6 +391,8 @@ class CallView:
     """Of an ended call: a sentence why."""
     refused: str | None = None
     """Of an ended outgoing call that the far end did not want: `announcement`, `busy`, ... (PROTOCOL.md)."""
+    name: str = ""
+    """Names the call among all of this boot, the same after a reconnect: a number is given again in another life."""
     sound: CallSound | None = field(default=None, compare=False)
     """Not compared: it changes every second and nobody has to decide anew because of it."""
 
@@ -406,6 +408,8 @@ class VoiceState:
     )
     interlock: bool = False
     """An emergency call or its callback window is on (S4)."""
+    interlock_until: float | None = None
+    """Monotonic seconds when the callback window ends; None: a call is up, or there is no window."""
     calls: tuple[CallView, ...] = ()
     """Calls that are up, oldest first; empty also while not connected: then nothing is known about calls."""
     problem: str | None = None

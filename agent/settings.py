@@ -180,6 +180,68 @@ class PathSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """Section `[notify]`: who hears of an emergency call at once (47 CFR 9.16(b)(2)); page and journal always do."""
+
+    callback_number: str = ""
+    """Number under which this phone is reached, as notices and the page say it; "": sip.username."""
+    escalate_after: float = 120.0
+    """0 to 3600 seconds until a call that nobody acknowledged is told again and further; 0: never. Too high: nobody
+    notices that nobody goes."""
+    tests: bool = True
+    """Tell of 933 too, marked as a test."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """Section `[notify_webhook]`: a signed POST for every notice, see agent/page/API.md."""
+
+    url: str = ""
+    """URL that takes the notices; "": none."""
+    escalation_url: str = ""
+    """URL that is told as well when nobody acknowledges."""
+    secret_file: FilePath | None = None
+    """File with the secret that signs (HMAC-SHA256); "": systemd credential notify-webhook-secret."""
+    ca_file: FilePath | None = None
+    """PEM of a private CA; "": the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmailSettings:
+    """Section `[notify_email]`: e-mail through a mail server (SMTP submission)."""
+
+    host: str = ""
+    """Mail server; "": no e-mail."""
+    port: int = 587
+    """587 is usual for starttls, 465 for tls."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """"starttls", "tls" or "none"; "none" only to a server on this site, and never with a password."""
+    username: str = ""
+    """User name at the mail server; "": without signing in."""
+    password_file: FilePath | None = None
+    """File with the password alone; "": systemd credential notify-smtp-password."""
+    ca_file: FilePath | None = None
+    """PEM of a private CA; "": the system's."""
+    sender: str = ""
+    """Address that the notices come from; "": username, or the first of to."""
+    to: tuple[str, ...] = ()
+    """Addresses that are told of every call."""
+    escalation_to: tuple[str, ...] = ()
+    """Addresses that are told as well when nobody acknowledges."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSettings:
+    """Section `[notify_command]`: a program of this device, for a relay, a buzzer or a pager."""
+
+    run: tuple[str, ...] = ()
+    """Program and arguments, no shell, 10 s at most; what happened is in its environment (DIALSTACK_EVENT, ...). It
+    cannot be set on the page."""
+    escalation_run: tuple[str, ...] = ()
+    """Program that is run as well when nobody acknowledges."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything."""
 
@@ -191,5 +253,9 @@ class Settings:
     page: PageSettings = field(default_factory=PageSettings)
     test_call: CallTestSettings = field(default_factory=CallTestSettings)
     paths: PathSettings = field(default_factory=PathSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
+    notify_webhook: WebhookSettings = field(default_factory=WebhookSettings)
+    notify_email: EmailSettings = field(default_factory=EmailSettings)
+    notify_command: CommandSettings = field(default_factory=CommandSettings)
     address: CivicAddress | None = None
     """Section `[address]`: the configured address; None: none configured."""

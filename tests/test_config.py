@@ -77,7 +77,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     """
     lines = problems(tmp_path / "agent.toml", text)
     assert lines == [
-        "[sip_port]: no such section; there are sip, platform, token, device, network, page, test_call, paths, address",
+        f"[sip_port]: no such section; there are {', '.join(SCHEMA)}",
         "token: must be a section written as [token]",
         "sip.registrar: must be a host name or an IP address, without scheme or port; is 'sip:host'",
         "sip.port: must be a whole number from 1 to 65535; is 0",

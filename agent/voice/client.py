@@ -30,7 +30,8 @@ class VoiceClient:
     """Keeps `dialstack-voice` instructed; `on_change` hears the newest VoiceState at every change.
 
     `on_call` hears every `call` line, sound included and `ended` last, after `state` has taken it. A call that is up
-    when the connection is lost never gets an `ended`: it is unknown until the process says it again.
+    when the connection is lost never gets an `ended`: it is unknown until the process says it again. `on_settled` is
+    called once a connection, when every call that is up has been told.
 
     Instructions are level-triggered: the newest one is sent at once when connected, and again after every
     reconnect. Nothing here raises because the voice process is away; `VoiceState.connected` says so.
@@ -42,11 +43,16 @@ class VoiceClient:
         on_change: Callable[[VoiceState], None],
         rng: random.Random,
         on_call: Callable[[CallView], None] = lambda _: None,
+        on_settled: Callable[[], None] = lambda: None,
     ) -> None:
         self.state = VoiceState(connected=False)
         self._socket = socket
         self._on_change = on_change
         self._on_call = on_call
+        self._on_settled = on_settled
+        self._settled = False
+        self._life = ""
+        """Tells this life of the voice process from every other of this boot."""
         self._backoff = Backoff(RECONNECT, rng)
         self._writer: asyncio.StreamWriter | None = None
         self._instruction: VoiceInstruction | None = None
@@ -94,7 +100,9 @@ class VoiceClient:
         try:
             self._problems.clear()
             self._calls.clear()
+            self._settled = False
             self._send({"type": "hello", "version": VERSION, "role": "agent"})
+            self._send({"type": "heartbeat"})  # answered after the calls that are up
             if self._instruction is not None:
                 self._send(_path(self._instruction))
             if self._silence is not None:
@@ -124,19 +132,24 @@ class VoiceClient:
         match message["type"]:
             case "welcome":
                 self._backoff.reset(RECONNECT)
+                self._life = f"{message.get('pid')}-{message.get('started_at')}"
                 self._change(replace(self.state, connected=True, calls=(), problem=None))
             case "registration":
                 self._change(replace(self.state, registration=registration(message)))
             case "interlock":
-                self._change(replace(self.state, interlock=message.get("active") is True))
+                until = _seconds(message.get("until"))
+                self._change(replace(self.state, interlock=message.get("active") is True, interlock_until=until))
             case "call":
                 self._hear_call(message)
             case "problem":
                 self._problem(str(message.get("code")), message.get("sentence"))
+            case "alive" if not self._settled:
+                self._settled = True
+                self._on_settled()
 
     def _hear_call(self, message: Message) -> None:
         number = message.get("call")
-        view = call_view(message, self._calls.get(number) if isinstance(number, int) else None)
+        view = call_view(message, self._calls.get(number) if isinstance(number, int) else None, self._life)
         if view.state == "ended":
             self._calls.pop(view.number, None)
         else:
@@ -204,8 +217,8 @@ def registration(message: Message) -> Registration:
         raise ValueError("This is no registration.") from None
 
 
-def call_view(message: Message, before: CallView | None = None) -> CallView:
-    """Read a `call` line that follows `before`; raise ValueError when it is none.
+def call_view(message: Message, before: CallView | None = None, life: str = "") -> CallView:
+    """Read a `call` line that follows `before`, of this life of the process; raise ValueError when it is none.
 
     Fields that are missing, unknown or of another type than PROTOCOL.md says do not hide the call.
     """
@@ -216,6 +229,7 @@ def call_view(message: Message, before: CallView | None = None) -> CallView:
     started_at = _seconds(message.get("started_at")) or (before.started_at if before else at)
     answered_at = _seconds(message.get("answered_at")) or (before.answered_at if before else None)
     emergency = message.get("emergency") is True
+    began = _seconds(message.get("started_at"))  # outlives a stack that hung and began a new life
     return CallView(
         number=number,
         to=to,
@@ -236,6 +250,7 @@ def call_view(message: Message, before: CallView | None = None) -> CallView:
         sound_problem=_text(message.get("sound_problem")) or None,
         ended=_text(message.get("ended")),
         refused=_text(message.get("refused")) or None,
+        name=f"{number}@{began:.3f}" if began else f"{number}@{life}",
         sound=_sound(message.get("sound")) or (before.sound if before else None),
     )
 

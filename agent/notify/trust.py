@@ -1,0 +1,18 @@
+"""Certificates of the receivers: always verified, against the system's authorities or a private one."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from agent.errors import NeedsHuman
+
+
+def trusting(ca_file: Path | None, key: str) -> ssl.SSLContext:
+    """Return what verifies a server's certificate; raises NeedsHuman for a CA file that cannot be used."""
+    try:
+        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise NeedsHuman(
+            f"The certificate authority in {ca_file} cannot be read: {error}.", todo=f"Correct {key}.", code="ca_file"
+        ) from error

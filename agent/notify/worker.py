@@ -1,0 +1,276 @@
+"""Tells of emergency calls: hears what the voice process says, keeps it on disk, keeps each channel busy by itself.
+
+Nothing here is on the path of a call: it is told by the voice process after the fact, and a channel that hangs, a disk
+that is full or a bug costs a notice its speed, never the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.clock import Clock
+from agent.errors import AgentError, Backoff, NeedsHuman
+from agent.log import trace
+from agent.notify import core, words
+from agent.notify.book import NoticeBook
+from agent.notify.channels import Channel
+from agent.notify.notice import Call, Event, Notice, Now, Progress, Where
+from agent.settings import Settings
+from agent.store import Store
+
+KICK_SPACING = 10.0
+"""Seconds that a channel was left alone before a network that came back makes it try at once (S11)."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """Return what tells this boot from every other; empty where the kernel does not say."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How one channel fared with one notice, for people."""
+
+    channel: str
+    delivered: bool
+    """It told the newest version."""
+    detail: str
+
+
+class Notifier:
+    """Owns all notices; `on_change` is called whenever what people see of them changed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        rng: random.Random,
+        channels: Sequence[Channel],
+        *,
+        where: Callable[[str | None], Where],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+        self._book = NoticeBook(store)
+        self._where = where
+        self._on_change = on_change
+        self._boot = boot_id()
+        self.notices: dict[str, Notice] = {}
+        """By uid, oldest first."""
+        self.channels = tuple(channels)
+        self._progress: dict[str, dict[str, Progress]] = {channel.name: {} for channel in channels}
+        self._not_before: dict[str, dict[str, float]] = {channel.name: {} for channel in channels}
+        self._tried_at: dict[str, float] = {}
+        self._woken = {channel.name: asyncio.Event() for channel in channels}
+        self._watch = asyncio.Event()
+        self._load()
+
+    def _load(self) -> None:
+        with self._records():
+            self.notices = self._book.notices()
+            for channel in self.channels:
+                self._progress[channel.name] = self._book.progress(channel.name)
+
+    # ------------------------------------------------------------------ what the voice process says
+
+    def hear(self, call: Call) -> None:
+        """Take a line about a call."""
+        now = self._now()
+        if call.incoming:
+            self._came_in(call, now)
+            return
+        known = self._of(call.name)
+        notice = core.heard(known, call, now, lambda: self._make(call, now))
+        if notice is not None and notice != known:
+            self._put(notice)
+
+    def settle(self, names: frozenset[str]) -> None:
+        """Take the names of all calls that are up, after a (re)connection: what is not among them is over."""
+        for notice in list(self.notices.values()):
+            if notice.ended_at is None and notice.call not in names:
+                self._put(core.ended(notice, self._now(), "the call was lost from sight"))
+
+    def located(self) -> None:
+        """Look whether the location can be said now that could not be said at first."""
+        for notice in list(self.notices.values()):
+            if notice.ended_at is None:
+                found = core.located(notice, self._where(None))
+                if found != notice:
+                    self._put(found)
+
+    def _make(self, call: Call, now: Now) -> Notice:
+        settings = self._settings
+        return Notice(
+            uid=uuid.uuid4().hex, call=call.name, number=call.number, test=call.number in core.TESTS,
+            dialed_at=now.wall - call.dialed_ago, boot=now.boot, boot_at=now.boottime - call.dialed_ago,
+            device=settings.device.name, callback_number=settings.notify.callback_number or settings.sip.username,
+            where=self._where(call.presented_id), late=call.state != "calling",
+        )  # fmt: skip
+
+    def _came_in(self, call: Call, now: Now) -> None:
+        if not call.emergency or call.state == "ended":
+            return
+        last = next((item for item in reversed(self.notices.values()) if not item.test), None)
+        if last is not None and last.boot == now.boot:
+            told = core.called_back(last, call, now)
+            if told != last:
+                self._put(told)
+
+    def _of(self, name: str) -> Notice | None:
+        return next((notice for notice in self.notices.values() if notice.call == name), None)
+
+    def _put(self, notice: Notice) -> None:
+        """Make this the newest version, on disk, and let everybody know."""
+        event = notice.events[-1]
+        self.notices[notice.uid] = notice
+        for woken in self._woken.values():
+            woken.set()
+        self._watch.set()
+        told = {name.lower(): value for name, value in words.fields(notice, (event,)).items()}
+        trace("emergency_notice", **{"kind": "test" if notice.test else str(event), **told})
+        with self._records():
+            self._book.save(notice)
+        self._on_change()
+
+    # ------------------------------------------------------------------ what people do
+
+    def acknowledge(self, uid: str, who: str) -> Notice:
+        """Record that a person takes care of it; raises NeedsHuman when there is no such notice."""
+        notice = self.notices.get(uid)
+        if notice is None:
+            raise NeedsHuman(
+                "There is no such notice.", todo="`dialstack-agent notices` lists them.", code="no_such_notice"
+            )
+        taken = core.acknowledged(notice, who, self._now())
+        if taken != notice:
+            self._put(taken)
+        return taken
+
+    async def test(self) -> tuple[Report, ...]:
+        """Send a notice that is marked as a test through every channel at once; it is not kept."""
+        now = self._now()
+        call = Call(f"test/{uuid.uuid4().hex}", "933", incoming=False, emergency=True, state="calling")
+        notice = self._make(call, now)
+        trace("emergency_notice_test", id=notice.uid)
+        return tuple(await asyncio.gather(*(self._try(channel, notice) for channel in self.channels)))
+
+    async def _try(self, channel: Channel, notice: Notice) -> Report:
+        try:
+            detail = await channel.deliver(notice, (Event.DIALED,))
+        except AgentError as error:
+            return Report(channel.name, delivered=False, detail=error.happened)
+        return Report(channel.name, delivered=True, detail=detail)
+
+    def reports(self, uid: str) -> tuple[Report, ...]:
+        """Return how each channel fared with a notice, as far as it is meant for it."""
+        notice, found = self.notices[uid], []
+        for channel in self.channels:
+            progress = self._progress[channel.name].get(uid, Progress())
+            if progress.sent or progress.error or core.pending(notice, progress, channel.kind):
+                gone = "given up: " if core.gave_up(notice, progress) else ""
+                detail = f"{gone}{progress.error}" if progress.error else ("" if progress.sent else "under way")
+                found.append(Report(channel.name, progress.sent == notice.version, detail))
+        return tuple(found)
+
+    # ------------------------------------------------------------------ workers
+
+    def workers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return one endless worker a channel, and the one that watches for what nobody acknowledges."""
+        channels = {f"notify {channel.name}": lambda channel=channel: self._carry(channel) for channel in self.channels}
+        return {"escalation": self._escalate, **channels}
+
+    def kick(self) -> None:
+        """Try at once what waits for a retry: the network is back."""
+        now = self._clock.boottime()
+        for name, waiting in self._not_before.items():
+            if waiting and now - self._tried_at.get(name, -KICK_SPACING) >= KICK_SPACING:
+                waiting.clear()
+                self._woken[name].set()
+
+    async def _escalate(self) -> None:
+        after = self._settings.notify.escalate_after
+        while True:
+            self._watch.clear()
+            now = self._now()
+            waits = {uid: core.escalates_in(notice, after, now) for uid, notice in self.notices.items()}
+            for uid in [uid for uid, wait in waits.items() if wait is not None and wait <= 0]:
+                self._put(core.escalated(self.notices[uid], now))
+            left = [wait for wait in waits.values() if wait is not None and wait > 0]
+            if not self._watch.is_set():
+                await _first(self._watch, min(left, default=None))
+
+    async def _carry(self, channel: Channel) -> None:
+        """Deliver what is due on one channel, one at a time, for ever."""
+        woken = self._woken[channel.name]
+        while True:
+            woken.clear()
+            choice = core.choose(
+                self.notices.values(), self._progress[channel.name], self._not_before[channel.name], channel.kind,
+                self._clock.boottime(),
+            )  # fmt: skip
+            if choice.notice is None:
+                await _first(woken, choice.wait)
+            else:
+                await self._deliver(channel, choice.notice)
+
+    async def _deliver(self, channel: Channel, notice: Notice) -> None:
+        """Try once; the attempt is on disk before it is made, so that a crash cannot repeat it without end (S11)."""
+        uid, progress = notice.uid, self._progress[channel.name].get(notice.uid, Progress())
+        self._advance(channel, uid, core.failed(progress, progress.error or "the last attempt did not end"))
+        self._tried_at[channel.name] = self._clock.boottime()
+        retry_after = None
+        try:
+            detail = await channel.deliver(notice, core.news(notice, progress))
+        except AgentError as error:
+            after = core.failed(progress, words.one_line(error.happened))
+            retry_after = error.retry_after if isinstance(error, Backoff) else None
+            trace("emergency_notice_failed", channel=channel.name, id=uid, attempts=after.attempts, reason=after.error)
+        else:
+            after = core.delivered(progress, notice.version, self._now())
+            trace("emergency_notice_delivered", channel=channel.name, id=uid, revision=notice.version, detail=detail)
+        if after.attempts:
+            wait = core.pause(after, self._rng.random(), retry_after)
+            self._not_before[channel.name][uid] = self._clock.boottime() + wait
+        else:
+            self._not_before[channel.name].pop(uid, None)
+        self._advance(channel, uid, after)
+        self._on_change()
+
+    def _advance(self, channel: Channel, uid: str, progress: Progress) -> None:
+        self._progress[channel.name][uid] = progress
+        with self._records():
+            self._book.advance(uid, channel.name, progress)
+
+    # ------------------------------------------------------------------ inside
+
+    @contextlib.contextmanager
+    def _records(self) -> Iterator[None]:
+        """A disk that fails costs the record: after a restart it may be told twice, never not at all."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            trace("store", problem=f"a notice cannot be written: {error}")
+
+    def _now(self) -> Now:
+        return Now(self._clock.wall(), self._clock.boottime(), self._boot)
+
+
+async def _first(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait for an event, for so many seconds at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
