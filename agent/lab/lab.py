@@ -45,13 +45,15 @@ def remove_stale() -> list[str]:
 class Lab:
     """Namespaces `device`, `office`, `home`, `platform` and, with `backup`, a second router in the office.
 
+    With `laptop` there is another computer on the office LAN.
+
     A context manager; several may run at once, in one process or in many. Needs root, or the small world that
     `agent.lab.unprivileged` makes. Every operation returns when the kernel has done it; failures raise `LabError`.
     Nothing is plugged in at the start.
     """
 
-    def __init__(self, *, backup: bool = False, ipv6: bool = False) -> None:
-        roles = ["device", *SITES, "platform"] + (["backup"] if backup else [])
+    def __init__(self, *, backup: bool = False, ipv6: bool = False, laptop: bool = False) -> None:
+        roles = ["device", *SITES, "platform"] + (["backup"] if backup else []) + (["laptop"] if laptop else [])
         stem = f"{PREFIX}{os.getpid()}x{next(_numbers)}"
         self._names = {role: f"{stem}-{role}" for role in roles}
         self.ipv6 = ipv6

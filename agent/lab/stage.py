@@ -33,12 +33,13 @@ class Stage:
     """A context manager; everything that it starts ends with it. Needs root, or `agent.lab.unprivileged`."""
 
     def __init__(
-        self, mobility: str = "fixed", *, backup: bool = True, run: Path | None = None, transport: str = "udp"
-    ) -> None:
+        self, mobility: str = "fixed", *, backup: bool = True, laptop: bool = False, run: Path | None = None,
+        transport: str = "udp",
+    ) -> None:  # fmt: skip
         self.mobility = mobility
         self.transport = transport
         self.folder = run or Path(tempfile.mkdtemp(prefix="dialstack-lab-"))
-        self.lab = Lab(backup=backup)
+        self.lab = Lab(backup=backup, laptop=laptop)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.logs: dict[str, Follower] = {}
         self._respawn = threading.Event()
@@ -82,7 +83,7 @@ class Stage:
         state = self.folder / "state"
         text = CONFIG.format(
             folder=self.folder, state=state, mobility=self.mobility, platform=PLATFORM, transport=self.transport,
-            **{name: changes.get(name, "") for name in ("sip", "platform_more", "network")},
+            **{name: changes.get(name, "") for name in ("sip", "platform_more", "network", "page")},
         )  # fmt: skip
         path = self.folder / "agent.toml"
         path.write_text(text)
@@ -229,6 +230,7 @@ mobility = "{mobility}"
 
 [page]
 socket = "{folder}/agent.sock"
+{page}
 
 [paths]
 state = "{state}"

@@ -2,6 +2,7 @@
 
     device eth0 ──cable── office lan 192.168.1.1 ─NAT─ wan 203.0.113.10 ──┐
                       └── home   lan 192.168.1.1 ─NAT─ wan 198.51.100.20 ─┼─ platform 192.0.2.10
+    laptop eth0 ─────────┘ (of the office, for those who ask for it)
     device eth1 ───────── backup lan 192.168.2.1 ─NAT─ wan 203.0.113.200 ─┘
 
 The platform knows only these networks and has no default route: nothing leaves the lab.
@@ -17,6 +18,8 @@ PLATFORM = "192.0.2.10"
 PLATFORM6 = "2001:db8:c0::10"
 DEVICE_MAC = "02:00:00:00:00:50"
 DEVICE_BACKUP_MAC = "02:00:00:00:00:51"
+LAPTOP = "192.168.1.60"
+"""Another computer on the office LAN."""
 PREFIX6 = "fd00:5:1::"
 """The unique local prefix on both sites' LANs: as ambiguous as 192.168.1.0/24."""
 
@@ -56,6 +59,7 @@ table inet lab {
     type filter hook forward priority filter; policy drop;
     ct state established,related accept
     iifname "lan" oifname "wan" accept
+    iifname "lan" oifname "lan" accept # bridged, where the host filters that too (br_netfilter)
   }
 }
 """
@@ -77,6 +81,20 @@ def build(names: dict[str, str], *, ipv6: bool) -> None:
         if role in names:
             _build_router(names[role], router, ipv6=ipv6)
     _build_device(names)
+    if "laptop" in names:
+        _build_laptop(names)
+
+
+def _build_laptop(names: dict[str, str]) -> None:
+    router = ROUTERS["office"]
+    ip(
+        names["laptop"],
+        f"link add eth0 type veth peer name port-laptop netns {names['office']}",
+        "link set eth0 up",
+        f"address add {LAPTOP}/24 dev eth0",
+        f"route add default via {router.lan}",
+    )
+    ip(names["office"], "link set port-laptop master lan up")
 
 
 def _build_platform(names: dict[str, str], *, ipv6: bool) -> None:

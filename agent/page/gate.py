@@ -62,7 +62,8 @@ class Gate:
                 log.exception("request failed: %s %s", request.method, request.path)
                 problem = problems.internal()
             else:
-                self._record(request, "")
+                refused = response.status >= web.HTTPBadRequest.status_code  # a form that is shown again
+                self._record(request, str(response.status) if refused else "")
                 return response
             self._record(request, problems.code_of(problem))
             return self._respond(request, problem)

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.clock import Clock
@@ -49,6 +50,8 @@ class LinkServer:
         self._clock = clock
         self._folder = folder
         self._names = names
+        self.on_change: Callable[[], None] = _nothing
+        """Called when the page was opened on an address or closed there."""
         self._crowd = Crowd(access.links.may)
         self._context: ssl.SSLContext | None = None
         self._open: dict[LinkAddress, tuple[LinkPort, ...]] = {}
@@ -57,11 +60,18 @@ class LinkServer:
         """Return under which URLs the link reaches the page now."""
         return tuple(url for one, ports in self._open.items() for url in in_urls([one], ports[0].port))
 
+    def port(self) -> int | None:
+        """Return the port of HTTPS, None while the page is not on the link."""
+        return next((ports[0].port for ports in self._open.values()), None)
+
     async def run(self) -> None:
         """Open and close until cancelled."""
         try:
             while True:
+                before = set(self._open)
                 done = await self._reconcile()
+                if before != set(self._open):
+                    self.on_change()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK if done else RETRY):
                         await self._access.links.wait_change()
@@ -129,3 +139,7 @@ class LinkServer:
                 code="page_port_in_use" if busy else "page_port_failed",
             ) from error
         return tuple(ports)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

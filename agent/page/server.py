@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
 from agent.page import api, guard, language
 from agent.page.access import Access
+from agent.page.announce import Announcer
 from agent.page.door import Door
 from agent.page.gate import Gate
 from agent.page.link import LinkServer
@@ -145,10 +146,15 @@ class PageServer:
         self.link = LinkServer(
             self._settings, self.access, door, clock=self._clock, folder=self._state, names=self._names
         )
-        self._tasks.append(asyncio.create_task(self._serve_link(self.link), name="page-link"))
+        self._supervise("page-link", self.link.run)
+        if self._settings.announce:
+            announcer = Announcer(self._control.overview().device, self.link.port)
+            self.link.on_change = announcer.look
+            self._supervise("page-announce", announcer.run)
 
-    async def _serve_link(self, link: LinkServer) -> None:
-        await supervise("page-link", link.run, clock=self._clock, rng=random.Random(), on_gap=_no_gap)  # noqa: S311 - jitter
+    def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        kept = supervise(name, work, clock=self._clock, rng=random.Random(), on_gap=_no_gap)  # noqa: S311 - jitter
+        self._tasks.append(asyncio.create_task(kept, name=name))
 
     async def _open_port(self) -> bool:
         listen = self._settings.listen if guard.is_loopback(self._settings.listen) else LOOPBACK

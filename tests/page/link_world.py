@@ -104,6 +104,7 @@ async def link_world(folder: Path, *, pins: bool = True, local_role: str = "staf
     """Yield a started server that wants to be on the link, with both PINs set."""
     settings = PageSettings(
         listen="link",
+        announce=False,
         port=0,
         https_port=0,
         socket=folder / "agent.sock",
