@@ -138,6 +138,22 @@ def a_header(value: object) -> str:
     raise ValueError("must be the name of a SIP header: letters, digits and hyphens")
 
 
+def a_number(value: object) -> str:
+    """Telephone number."""
+    text = a_text(value)
+    if re.fullmatch(r"[+*]?[0-9]{1,15}", text):
+        return text
+    raise ValueError('must be a number as it is dialed, such as "112"')
+
+
+def a_codec(value: object) -> str:
+    """Name of a codec."""
+    text = a_text(value)
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,32}(/[0-9]{4,6})?", text):
+        return text
+    raise ValueError('must be the name of a codec, such as "PCMU" or "speex/16000"')
+
+
 def a_listen(value: object) -> str:
     """Loopback address, `link`, or an address of the device."""
     text = a_text(value)

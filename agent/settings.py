@@ -36,16 +36,40 @@ class SipSettings:
     """60 to 3600 seconds asked for. Too low: needless traffic and battery; too high: over UDP a registrar that lost its
     memory goes unnoticed for as long."""
     header: str = "X-DialStack-Emergency-Address"
-    """Header on REGISTER that carries the id of the emergency address."""
+    """Header on REGISTER and INVITE that carries the id of the emergency address."""
     ca_file: FilePath | None = None
     """PEM of a private CA for tls; "": the system's."""
     callback_window: float = 300.0
     """0 to 3600 seconds after a 911 call in which nothing is touched, so that the dispatcher can call back. Too low:
     the callback may be lost; too high: a new place waits as long."""
-    audio: Literal["none", "null"] = "null"
-    """Sound device. "null": a silent one, media flows; "none": no media at all."""
+    audio: Literal["none", "null", "alsa"] = "null"
+    """Sound device. "null": a silent one, media flows; "none": no media at all; "alsa": sound cards, where PJSIP was
+    built with them."""
+    playback_device: str = ""
+    """Card to hear with, a part of a name that `dialstack-voice --list-audio` shows; "": the default one."""
+    capture_device: str = ""
+    """Card to speak into, the same way."""
+    codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
+    """Codecs in the order in which they are offered; what the build has and nobody names comes last."""
+    emergency_numbers: tuple[str, ...] = ()
+    """More numbers that are sent as 911, such as "112"; agent/voice/EMERGENCY.md says what is anyway. Too many:
+    extensions of that name reach a dispatcher."""
+    geolocation: bool = False
+    """Emergency calls carry the confirmed address (RFC 6442, PIDF-LO): true or false."""
+    recordings: FilePath | None = None
+    """Folder for recordings of calls; "": no call can be recorded."""
+    sounds: FilePath | None = None
+    """Folder with WAV files that a call may play; "": none can be played."""
     socket: FilePath = FilePath("/run/dialstack-voice/voice.sock")
     """The call API, see agent/voice/PROTOCOL.md."""
+    socket_group: str = ""
+    """Group that owns the socket: its members may call. "": the group of the process."""
+    stop_wait: float = 3600.0
+    """0 to 7200 seconds that a stop or upgrade waits at most for an emergency call and its callback window. Too low: a
+    911 call is cut off."""
+    stop_wait_ordinary: float = 60.0
+    """0 to 3600 seconds that it waits for an ordinary call. Too low: calls are cut off; too high: an upgrade takes as
+    long."""
     state_file: FilePath | None = None
     """What voice needs to come back at once; "": beside the socket."""
 

@@ -54,6 +54,8 @@ class Stage:
     ) -> None:
         """End the programs, newest first, then the networks."""
         self._respawn.set()
+        if "voice" in self._processes:
+            self._processes["voice"].kill()  # asked to stop, it would wait for its calls (S4)
         for process in reversed(list(self._processes.values())):
             stop(process)
         for follower in self.logs.values():
@@ -209,6 +211,7 @@ registrar = "{platform}"
 transport = "{transport}"
 username = "kiosk"
 domain = "dialstack.ai"
+recordings = "{folder}"
 password_file = "{folder}/sip-password"
 socket = "{folder}/voice.sock"
 {sip}

@@ -20,6 +20,8 @@ CONFIG = FilePath("/etc/dialstack-agent/agent.toml")
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; start with any configuration, as a half valid one must still dial 911 (S1)."""
     options = build_parser().parse_args(arguments)
+    if options.list_audio:
+        return list_audio()
 
     def reread() -> tuple[SipSettings, str, list[str]]:
         settings, password, problems = read(options.config)
@@ -45,7 +47,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--config", type=FilePath, default=CONFIG, metavar="FILE", help=f"configuration (default: {CONFIG})"
     )
     parser.add_argument("--socket", type=FilePath, metavar="FILE", help="instead of the configured one")
+    parser.add_argument("--list-audio", action="store_true", help="show the sound cards and end")
     return parser
+
+
+def list_audio() -> int:
+    """Print the sound cards that `sip.playback_device` and `sip.capture_device` can name."""
+    from agent.voice.audio import list_devices
+
+    cards = list_devices()
+    for card in cards:
+        sys.stdout.write(f"{card['name']}  ({card['driver']}: {card['inputs']} in, {card['outputs']} out)\n")
+    if not cards:
+        sys.stdout.write('There are no sound cards, or PJSIP was built without them. sip.audio = "null" works here.\n')
+    return 0
 
 
 def read(config: FilePath) -> tuple[SipSettings, str, list[str]]:
@@ -73,14 +88,11 @@ async def _serve(settings: SipSettings, password: str, problems: list[str], rere
     from agent.voice.service import Service
 
     service = Service(settings, password, problems, random.SystemRandom(), reread)
-    task = asyncio.create_task(service.run(), name="service")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        log("stopped")
+        loop.add_signal_handler(number, service.stopper.ask)
+    await service.run()
+    log("stopped")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.voice.events import Sound
+from agent.voice.events import Dial, Sound, Wish
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as the socket shows it; its number stays the same through redials."""
+    """One call as the socket shows it (PROTOCOL.md); its number stays the same through redials."""
 
     number: int
     to: str
@@ -19,10 +19,28 @@ class Call:
     code: int = 0
     reason: str = ""
     emergency: bool = False
+    callback: bool = False
     at: float = 0.0
+    started_at: float = 0.0
+    started_wall: float = 0.0
+    answered_at: float | None = None
+    attempt: int = 0
+    held: bool = False
+    held_by_peer: bool = False
+    presented_id: str | None = None
     req_id: str | int | None = None
-    sound: Sound | None = None
     record: str | None = None
+    """Name of the recording."""
+    sound_problem: str | None = None
+    sound: Sound | None = None
+    ended: str | None = None
+    """Why it is over, a sentence."""
+    refused: str | None = None
+
+    @property
+    def test(self) -> bool:
+        """It asks for the test, not for help."""
+        return self.emergency and self.to == "933"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +53,42 @@ class Interlock:
     why: str = ""
 
 
-class Line(Protocol):
-    """What calls need of the stack."""
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An emergency call that nobody has answered yet: what a new life of the process must dial again."""
 
-    def call(self, uri: str) -> int:
-        """Dial; raise StackError."""
+    number: int
+    to: str
+    started_at: float
+    started_wall: float
+    req_id: str | int | None = None
+
+
+class Line(Protocol):
+    """What calls need of the stack; every method but `sound` and `forget` may raise StackError."""
+
+    def call(self, dial: Dial) -> int:
+        """Dial."""
         ...
 
     def hangup(self, call: int, code: int = 0) -> None:
-        """End; raise StackError."""
+        """End or refuse."""
         ...
 
     def answer(self, call: int, code: int) -> None:
-        """Answer; raise StackError."""
+        """Answer."""
         ...
 
-    def connect(self, call: int, record: str | None = None) -> None:
-        """Connect the sound."""
+    def hold(self, call: int, *, on: bool) -> None:
+        """Put on hold, or take back."""
+        ...
+
+    def digits(self, call: int, digits: str) -> None:
+        """Send digits."""
+        ...
+
+    def connect(self, call: int, wish: Wish) -> str | None:
+        """Connect the sound; return a sentence about what of the wish could not be."""
         ...
 
     def sound(self, call: int) -> Sound | None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent.model import Registration
-from agent.voice import protocol
+from agent.voice import files, protocol
 from agent.voice.call_values import Call, Interlock
+from agent.voice.dialing import emergency_number
+from agent.voice.events import Wish
 from agent.voice.log import log
 from agent.voice.protocol import Message
-from agent.voice.server import Client, Server
+from agent.voice.server import Carried, Client, Server
 
 if TYPE_CHECKING:
     from agent.voice.service import Service
@@ -39,20 +42,41 @@ class Desk:
             "interrupted": self._interrupted,
             "heartbeat": self._heartbeat,
             "reload": self._reload,
+            "location": self._location,
             "call": self._call,
             "answer": self._answer,
+            "reject": self._reject,
             "hangup": self._hangup,
+            "hold": self._hold,
+            "resume": self._resume,
+            "dtmf": self._digits,
             "status": self._status,
         }
         if os.environ.get(TEST_HOOKS) == "1":
             self._verbs["test_hang"] = self._hang
 
-    async def start(self) -> None:
+    async def start(self, listener: int | None = None) -> None:
         """Open the socket; a socket that cannot be opened is said and survived: the line comes first."""
+        settings = self._service.settings
         try:
-            await self._server.start()
+            await self._server.start(listener)
         except OSError as error:
-            log("socket", "error", path=self._service.settings.socket, reason=error)
+            log("socket", "error", path=settings.socket, reason=error)
+            return
+        if settings.socket_group:
+            self._service.problems.set("socket_group", self._server.give_to_group(settings.socket_group))
+
+    async def adopt(self, clients: Sequence[Carried], lost: Sequence[Message]) -> None:
+        """Go on with the connections of an earlier life of the process, and tell them what was lost with it."""
+        for client in await self._server.adopt(clients):
+            if client.role:
+                self._welcome(client)
+                for line in lost:
+                    client.send(line)
+
+    def carry(self) -> tuple[int | None, list[Carried]]:
+        """Return what a new life of the process needs to go on with the connections (from any thread)."""
+        return self._server.carry()
 
     async def stop(self) -> None:
         """Close the socket."""
@@ -70,13 +94,21 @@ class Desk:
         """Tell everybody."""
         log(
             "call", call=call.number, to=call.to, state=call.state, code=call.code, reason=call.reason or None,
-            emergency=call.emergency,
+            emergency=call.emergency, ended=call.ended,
         )  # fmt: skip
         self._server.broadcast(protocol.call_message(call))
 
     def interlock(self, interlock: Interlock) -> None:
         """Tell everybody."""
         self._server.broadcast(protocol.interlock_message(interlock))
+
+    def digit(self, call: int, digit: str) -> None:
+        """Tell everybody."""
+        self._server.broadcast({"type": "dtmf", "call": call, "digit": digit})
+
+    def stopping(self, until: float | None, sentence: str) -> None:
+        """Tell everybody."""
+        self._server.broadcast({"type": "stopping", "until": until, "sentence": sentence})
 
     def problem(self, code: str, sentence: str | None) -> None:
         """Tell everybody."""
@@ -105,10 +137,19 @@ class Desk:
         if message.get("role") not in {"agent", "app"}:
             raise ValueError('`role` must be "agent" or "app".')
         client.role = message["role"]
+        self._welcome(client)
+        if client.role == "agent":
+            previous, self._agent = self._agent, client
+            if previous is not None and previous is not client:
+                previous.close()
+            self._agent_lives()
+
+    def _welcome(self, client: Client) -> None:
         client.send(
             {
                 "type": "welcome",
                 "version": protocol.VERSION,
+                "features": list(protocol.FEATURES),
                 "pid": os.getpid(),
                 "stack": self._service.line.stack.version(),
                 "started_at": self._started_at,
@@ -117,11 +158,6 @@ class Desk:
         self._status(client, {})
         for code, sentence in self._service.problems.open.items():
             client.send({"type": "problem", "code": code, "sentence": sentence})
-        if client.role == "agent":
-            previous, self._agent = self._agent, client
-            if previous is not None and previous is not client:
-                previous.close()
-            self._agent_lives()
 
     def _path(self, client: Client, message: Message) -> None:
         self._only_agent(client)
@@ -145,18 +181,56 @@ class Desk:
         self._only_agent(client)
         self._service.reload()
 
+    def _location(self, client: Client, message: Message) -> None:
+        self._only_agent(client)
+        self._service.wardrobe.locate(protocol.location(message))
+
     def _call(self, client: Client, message: Message) -> None:  # noqa: ARG002
-        record = protocol.text(message, "record") if message.get("record") is not None else None
-        to = protocol.text(message, "to")
-        self._service.calls.place(to, time.monotonic(), message.get("req_id"), record)
+        settings, now = self._service.settings, time.monotonic()
+        to, req_id = message.get("to"), message.get("req_id")
+        if isinstance(to, str) and emergency_number(to, settings.emergency_numbers) is not None:
+            try:
+                self._service.calls.place(to, now, req_id, self._wish(message))
+            except ValueError as error:  # nothing that stands beside the number holds an emergency call up (S1)
+                self._service.calls.place(to, now, req_id, problem=str(error))
+        else:
+            self._service.calls.place(protocol.text(message, "to"), now, req_id, self._wish(message))
         self._service.arm()
 
+    def _wish(self, message: Message) -> Wish:
+        settings, found = self._service.settings, Wish()
+        if message.get("record") is not None:
+            found = replace(found, record=files.recording(settings.recordings, protocol.text(message, "record")))
+        if message.get("play") is not None:
+            found = replace(found, play=files.sound(settings.sounds, protocol.text(message, "play")))
+        return found
+
     def _answer(self, client: Client, message: Message) -> None:  # noqa: ARG002
-        self._service.calls.answer(protocol.number(message, "call"))
+        number, wish = protocol.number(message, "call"), None
+        if message.get("record") is not None or message.get("play") is not None:
+            wish = self._wish(message)
+        self._service.calls.answer(number, wish)
+        self._service.pump.hurry()
+
+    def _reject(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        self._service.calls.reject(protocol.number(message, "call"), busy=protocol.flag(message, "busy"))
+        self._service.pump.hurry()
 
     def _hangup(self, client: Client, message: Message) -> None:  # noqa: ARG002
         number = protocol.number(message, "call") if message.get("call") is not None else None
         self._service.calls.hangup(number, time.monotonic())
+        self._service.pump.hurry()
+
+    def _hold(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        self._service.calls.hold(protocol.number(message, "call"), time.monotonic(), on=True)
+        self._service.pump.hurry()
+
+    def _resume(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        self._service.calls.hold(protocol.number(message, "call"), time.monotonic(), on=False)
+        self._service.pump.hurry()
+
+    def _digits(self, client: Client, message: Message) -> None:  # noqa: ARG002
+        self._service.calls.digits(protocol.number(message, "call"), protocol.digits(message))
         self._service.pump.hurry()
 
     def _status(self, client: Client, message: Message) -> None:

@@ -24,6 +24,8 @@ class StackPlan:
     password: str = field(default="", repr=False)
     source: str | None = None
     """Local address to bind; None lets the kernel choose."""
+    interface: str = ""
+    """Bind every socket to this interface, against the kernel's own choice of a route; empty: the kernel chooses."""
     local_port: int = 0
     expires: int = 120
     header: str = "X-DialStack-Emergency-Address"
@@ -65,10 +67,30 @@ class CallEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class MediaReady:
-    """Sound of a call can be connected."""
+class Trying:
+    """An INVITE was heard by the next hop (100 Trying): this way works, patience is in order."""
 
     call: int
+    life: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MediaChanged:
+    """Sound of a call began, stopped or went on hold."""
+
+    call: int
+    active: bool = True
+    held: bool = False
+    held_by_peer: bool = False
+    life: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DigitHeard:
+    """The far end pressed a key (RFC 4733 or INFO)."""
+
+    call: int
+    digit: str
     life: int = 0
 
 
@@ -88,7 +110,36 @@ class Sound:
     tx_packets: int
 
 
-StackEvent = RegisterResult | CallEvent | MediaReady | ConnectionLost
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A part of an INVITE beside its SDP."""
+
+    kind: str
+    """Media type, such as application/pidf+xml."""
+    content_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """One INVITE."""
+
+    uri: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Body | None = None
+    presented_id: str | None = None
+    """What one of the headers says, for the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Files that belong to the sound of a call."""
+
+    record: FilePath | None = None
+    play: FilePath | None = None
+
+
+StackEvent = RegisterResult | CallEvent | Trying | MediaChanged | DigitHeard | ConnectionLost
 
 
 class StackError(Exception):

@@ -51,6 +51,30 @@ class Machine:
         self._baseline: Seen | None = None
         self._orphan_due: float | None = None
         self._carried = ""
+        self._detour: VoiceInstruction | None = None
+        """The way that an emergency call found against the kernel's route; kept to until all of it is over."""
+
+    @property
+    def detour(self) -> VoiceInstruction | None:
+        """The way of an emergency call that is not the kernel's."""
+        return self._detour
+
+    def presents(self, seen: Seen | None) -> str | None:
+        """Return the id that the registration in force presents, None unless all is as it was then (S2, S3)."""
+        sure = self.registration.kind is RegistrationKind.REGISTERED and self._unchanged(seen)
+        if not sure or self._sent is None or self._quiet or self._lost or self._detour is not None:
+            return None
+        return self._sent.present_id if self.registration.presented_id == self._sent.present_id else None
+
+    def holds(self, generation: int, seen: Seen | None) -> bool:
+        """Return whether what was said about this generation is still true: same instruction, same path (S3)."""
+        current = self.wanted is not None and self.wanted.generation == generation != 0
+        return current and self._unchanged(seen) and not self._quiet and not self._lost and self._orphan_due is None
+
+    @property
+    def registered(self) -> bool:
+        """The registrar holds a binding of ours."""
+        return self.phase is Phase.REGISTERED
 
     @property
     def instructed(self) -> bool:
@@ -121,7 +145,8 @@ class Machine:
             return self._orphan(now)
         if self._orphan_due is None and not self._quiet:
             self._orphan_due = now + AGENT_FIRST
-        if self._quiet and self._calls and seen is not None and self._carried != seen.source:
+        follows = self._quiet and self._calls > 0 and self._detour is None
+        if follows and seen is not None and self._carried != seen.source:
             # Silence is about registering; a call that is up follows the kernel all the same (S1, S4).
             self._carried = seen.source
             return [CarryOver()]
@@ -139,6 +164,8 @@ class Machine:
     def calls(self, number: int, now: float, *, interlock: bool) -> list[Action]:
         """Say how many calls are up and whether the emergency interlock is on; what was held back follows."""
         was, self._calls, self._interlock = self._sheltered(), number, interlock
+        if not self._sheltered():
+            self._detour = None
         behind = self.wanted is not None and self.wanted != self._sent
         if was and not self._sheltered() and behind and self.phase in {Phase.REGISTERED, Phase.IDLE}:
             return self._start(now)
@@ -177,7 +204,7 @@ class Machine:
                 at=now,
             )
         )
-        return actions + (self._start(now) if self.wanted != self._sent else [])
+        return actions + (self._start(now) if self._target() != self._sent else [])
 
     def next_due(self) -> float | None:
         """Return the earliest moment at which `tick()` has something to do."""
@@ -196,7 +223,7 @@ class Machine:
             self.due = self._orphan_due
             return actions
         self.due = None
-        if self.phase is Phase.IN_FLIGHT and self.wanted == self._sent:
+        if self.phase is Phase.IN_FLIGHT and self._target() == self._sent:
             return actions + self._fail(RegisterResult(408, "The registrar did not answer"), now)
         if self.phase is Phase.UNREGISTERING and self._calls:
             self.due = now + UNREGISTER_WAIT
@@ -205,11 +232,27 @@ class Machine:
             return actions + self._launch("fresh", now)
         return actions + self._start(now, due=True)
 
-    def stack_replaced(self, now: float) -> list[Action]:
-        """An emergency call took a fresh life of the stack: what was registered or in flight has no line any more."""
-        if self.phase in {Phase.IN_FLIGHT, Phase.REGISTERED, Phase.UNREGISTERING}:
+    def stack_replaced(self, now: float, detour: VoiceInstruction | None = None) -> list[Action]:
+        """An emergency call took a fresh life of the stack: what was registered or in flight has no line any more.
+
+        With `detour` that life is tied to a way which is not the kernel's: it is registered there, without an id,
+        so that the dispatcher can call back, and nothing moves the call off it until the emergency is over (S4).
+        """
+        self._detour = detour
+        if detour is not None or self.phase in {Phase.IN_FLIGHT, Phase.REGISTERED, Phase.UNREGISTERING}:
             self._sent, self.phase, self.due = None, Phase.WAITING, now + PENDING_WAIT
         return []
+
+    def detour_lost(self, now: float) -> list[Action]:
+        """The way of the detour is gone: the call follows the kernel's path after all."""
+        self._detour, self._sent = None, None
+        self._carried = self.wanted.source if self.wanted is not None else ""
+        if self.phase is not Phase.IDLE:
+            self.phase, self.due = Phase.WAITING, now + PENDING_WAIT
+        return [CarryOver()]
+
+    def _target(self) -> VoiceInstruction | None:
+        return self._detour or self.wanted
 
     def _resume(self, now: float) -> list[Action]:
         overdue, self._overdue = self._overdue, False
@@ -234,20 +277,30 @@ class Machine:
         if self._quiet or (self._seen is None and not self._agent):
             self._overdue, self.due = True, None
             return []
-        stays = same_path(self._sent, self.wanted)
-        same_id = self._sent is not None and self._sent.present_id == self.wanted.present_id
+        return (
+            self._start_detour(self._detour, now, due=due) if self._detour else self._start_path(self.wanted, now, due)
+        )
+
+    def _start_path(self, wanted: VoiceInstruction, now: float, due: bool) -> list[Action]:  # noqa: FBT001
+        stays = same_path(self._sent, wanted)
+        same_id = self._sent is not None and self._sent.present_id == wanted.present_id
         if not self._sheltered():
-            refresh = self.phase is Phase.REGISTERED and self.wanted == self._sent
+            refresh = self.phase is Phase.REGISTERED and wanted == self._sent
             return self._launch("refresh" if refresh else "fresh", now)
         if stays and self.phase is Phase.REGISTERED and (same_id or self._interlock):
             # An address moves when the emergency is over; this registration goes on until then (S4).
             return self._launch("refresh", now) if same_id else self._renew(now) if due else []
-        moved = self._calls and not stays and self._sent is not None and self._carried != self.wanted.source
+        moved = self._calls and not stays and self._sent is not None and self._carried != wanted.source
         carried: list[Action] = [CarryOver()] if moved else []
         if self.phase is not Phase.REGISTERED:
             return carried + self._launch("reheader", now)
         self.phase, self.due = Phase.UNREGISTERING, now + UNREGISTER_WAIT
         return [*carried, Unregister()]
+
+    def _start_detour(self, detour: VoiceInstruction, now: float, *, due: bool) -> list[Action]:
+        if self.phase is Phase.REGISTERED:
+            return self._renew(now) if due else []
+        return self._launch("reheader", now, detour)
 
     def _renew(self, now: float) -> list[Action]:
         """Refresh what is registered, although something else is wanted: the dispatcher must be able to call back."""
@@ -256,12 +309,15 @@ class Machine:
         self.phase, self.due = Phase.IN_FLIGHT, now + ATTEMPT_DEADLINE
         return [Register(self._sent, "refresh")]
 
-    def _launch(self, how: Literal["fresh", "refresh", "reheader"], now: float) -> list[Action]:
-        if self.wanted is None:
+    def _launch(
+        self, how: Literal["fresh", "refresh", "reheader"], now: float, target: VoiceInstruction | None = None
+    ) -> list[Action]:
+        target = target or self.wanted
+        if target is None:
             return []
-        self._sent, self.phase, self.due = self.wanted, Phase.IN_FLIGHT, now + ATTEMPT_DEADLINE
+        self._sent, self.phase, self.due = target, Phase.IN_FLIGHT, now + ATTEMPT_DEADLINE
         self._overdue = False
-        self._carried = self.wanted.source
+        self._carried = target.source
         if how != "refresh":
             self.registration = Registration(
                 RegistrationKind.REGISTERING,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pjsua2 as pj
 
-from agent.voice.events import StackPlan
+from agent.voice.events import Dial, StackPlan
 
 USER_AGENT = "DialStack-Agent"
 """The registrar's NAT keepalive depends on this string (platform.md 6.4): plain CRLF is what we want."""
@@ -102,12 +102,42 @@ def account_config(plan: StackPlan) -> Any:
 
 def set_present_id(config: Any, header: str, present_id: str | None) -> None:
     """Make REGISTER carry this id, or none."""
+    config.regConfig.headers = _headers(((header, present_id),) if present_id is not None else ())
+
+
+def call_options() -> Any:
+    """Return options for a call or an answer: sound alone, no picture, no text."""
+    parameters = pj.CallOpParam(True)  # noqa: FBT003 - PJSIP's default settings
+    parameters.opt.videoCount = 0
+    if hasattr(parameters.opt, "textCount"):  # since 2.15.2; on by default there
+        parameters.opt.textCount = 0
+    return parameters
+
+
+def invite(dial: Dial) -> Any:
+    """Return the options of an INVITE; with a body beside the SDP it is multipart/mixed (RFC 5621)."""
+    parameters = call_options()
+    parameters.txOption.headers = _headers(dial.headers)
+    if dial.body is not None:
+        parameters.txOption.multipartContentType.type = "multipart"
+        parameters.txOption.multipartContentType.subType = "mixed"
+        part = pj.SipMultipartPart()
+        part.contentType.type, _, part.contentType.subType = dial.body.kind.partition("/")
+        part.headers = _headers((("Content-ID", f"<{dial.body.content_id}>"),))
+        part.body = dial.body.text
+        parts = pj.SipMultipartPartVector()
+        parts.append(part)
+        parameters.txOption.multipartParts = parts
+    return parameters
+
+
+def _headers(lines: tuple[tuple[str, str], ...]) -> Any:
     headers = pj.SipHeaderVector()
-    if present_id is not None:
+    for name, value in lines:
         line = pj.SipHeader()
-        line.hName, line.hValue = header, present_id
+        line.hName, line.hValue = name, value
         headers.append(line)
-    config.regConfig.headers = headers
+    return headers
 
 
 def route(plan: StackPlan) -> str:

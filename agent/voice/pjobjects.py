@@ -13,11 +13,21 @@ from typing import Any
 import pjsua2 as pj
 
 from agent.voice import sip
-from agent.voice.events import CallEvent, CallState, ConnectionLost, MediaReady, RegisterResult, StackEvent
+from agent.voice.events import (
+    CallEvent,
+    CallState,
+    ConnectionLost,
+    DigitHeard,
+    MediaChanged,
+    RegisterResult,
+    StackEvent,
+    Trying,
+)
 
 RINGING = 180
 REFUSED = 503
 """What a registration over a connection to somebody else counts as (RFC 5922 7.3)."""
+TRYING = 100
 Inbox = deque[StackEvent]
 _STATES: dict[int, CallState] = {
     pj.PJSIP_INV_STATE_CALLING: "calling",
@@ -25,6 +35,18 @@ _STATES: dict[int, CallState] = {
     pj.PJSIP_INV_STATE_CONFIRMED: "confirmed",
     pj.PJSIP_INV_STATE_DISCONNECTED: "ended",
 }
+
+
+@dataclass(slots=True)
+class Numbers:
+    """Numbers for calls, never used twice: PJSIP's own are, for the next call, while the news of the last one waits."""
+
+    last: int = 0
+
+    def next(self) -> int:
+        """Return a new one."""
+        self.last += 1
+        return self.last
 
 
 @dataclass(slots=True)
@@ -39,9 +61,9 @@ class Peer:
 class Account(pj.Account):  # type: ignore[misc]
     """The account: copies plain values out, holds nothing but the inbox (no cycles: failure 15)."""
 
-    def __init__(self, inbox: Inbox, life: int, legs: dict[int, Leg], peer: Peer) -> None:
+    def __init__(self, inbox: Inbox, life: int, legs: dict[int, Leg], peer: Peer, numbers: Numbers) -> None:
         super().__init__()
-        self._inbox, self._life, self._legs, self._peer = inbox, life, legs, peer
+        self._inbox, self._life, self._legs, self._peer, self._numbers = inbox, life, legs, peer, numbers
 
     def onRegState(self, prm: Any) -> None:  # noqa: N802
         """PJSIP's name."""
@@ -62,7 +84,8 @@ class Account(pj.Account):  # type: ignore[misc]
     def onIncomingCall(self, prm: Any) -> None:  # noqa: N802
         """PJSIP's name."""
         # PJSIP refuses a call that has no object when this returns.
-        leg = self._legs[int(prm.callId)] = Leg(self, self._inbox, self._life, call_id=int(prm.callId))
+        number = self._numbers.next()
+        leg = self._legs[number] = Leg(self, self._inbox, self._life, number, call_id=int(prm.callId))
         parameters = pj.CallOpParam()
         parameters.statusCode = RINGING
         leg.answer(parameters)
@@ -72,9 +95,9 @@ class Account(pj.Account):  # type: ignore[misc]
 class Leg(pj.Call):  # type: ignore[misc]
     """A call: copies plain values out."""
 
-    def __init__(self, account: Account, inbox: Inbox, life: int, *, call_id: int | None = None) -> None:
+    def __init__(self, account: Account, inbox: Inbox, life: int, number: int, *, call_id: int | None = None) -> None:
         super().__init__(account, call_id if call_id is not None else pj.PJSUA_INVALID_ID)
-        self._inbox, self._life = inbox, life
+        self._inbox, self._life, self.number = inbox, life, number
         self._incoming = call_id is not None
 
     def onCallState(self, prm: Any) -> None:  # noqa: ARG002, N802
@@ -83,15 +106,35 @@ class Leg(pj.Call):  # type: ignore[misc]
 
     def onCallMediaState(self, prm: Any) -> None:  # noqa: ARG002, N802
         """PJSIP's name."""
-        self._inbox.append(MediaReady(self.getId(), self._life))
+        status = audio_status(self.getInfo())
+        self._inbox.append(
+            MediaChanged(
+                self.number,
+                status == pj.PJSUA_CALL_MEDIA_ACTIVE,
+                status == pj.PJSUA_CALL_MEDIA_LOCAL_HOLD,
+                status == pj.PJSUA_CALL_MEDIA_REMOTE_HOLD,
+                self._life,
+            )
+        )
+
+    def onCallTsxState(self, prm: Any) -> None:  # noqa: N802
+        """PJSIP's name. A 100 changes no state of the call, but tells that the next hop lives."""
+        transaction = prm.e.body.tsxState.tsx
+        if transaction.statusCode == TRYING and transaction.role == pj.PJSIP_ROLE_UAC:
+            self._inbox.append(Trying(self.number, self._life))
+
+    def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
+        """PJSIP's name."""
+        self._inbox.append(DigitHeard(self.number, str(prm.digit)[:1], self._life))
 
     def describe(self) -> CallEvent:
         """Return what the call is now."""
         info = self.getInfo()
         code = int(info.lastStatusCode)
-        ringing: CallState = "ringing" if code in (0, RINGING) or self._incoming else "early"
+        heard = code not in (0, RINGING) or audio_status(info) == pj.PJSUA_CALL_MEDIA_ACTIVE
+        ringing: CallState = "early" if heard and not self._incoming else "ringing"
         return CallEvent(
-            int(info.id),
+            self.number,
             _STATES.get(info.state, ringing),
             "in" if self._incoming else "out",
             code,
@@ -118,6 +161,14 @@ class Core(pj.Endpoint):  # type: ignore[misc]
         elif prm.state == pj.PJSIP_TP_STATE_DISCONNECTED and kind in {"tcp", "tls"}:
             reason = self._peer.refused or f"{prm.type} connection closed ({prm.lastError})"
             self._inbox.append(ConnectionLost(reason, self._life))
+
+
+def audio_status(info: Any) -> int:
+    """Return the state of a call's sound (PJSUA_CALL_MEDIA_...)."""
+    for media in info.media:
+        if media.type == pj.PJMEDIA_TYPE_AUDIO:
+            return int(media.status)
+    return int(pj.PJSUA_CALL_MEDIA_NONE)
 
 
 def _refusal(info: Any, name: str) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, fields
 from typing import Any, Final
 
-from agent.model import Registration, VoiceInstruction
+from agent.model import CivicAddress, Registration, VoiceInstruction
 from agent.voice.call_values import Call, Interlock
+from agent.voice.location import Location
 
 VERSION: Final = 1
+FEATURES: Final = ("reject", "hold", "dtmf", "location", "play", "ended", "stopping")
+"""What was added to the version."""
 LINE_LIMIT: Final = 65536
 """Bytes of one line."""
 ID_LIMIT: Final = 256
@@ -19,6 +23,14 @@ HEARTBEAT: Final = 5.0
 """Seconds between heartbeats of the agent."""
 AGENT_TIMEOUT: Final = 15.0
 """Seconds after which a silent agent counts as dead."""
+
+CIVIC_FIELDS: Final = tuple(item.name for item in fields(CivicAddress))
+_CALL_FIELDS: Final = (
+    "to", "direction", "state", "code", "reason", "emergency", "callback", "at", "started_at", "started_wall",
+    "answered_at", "attempt", "held", "held_by_peer", "presented_id", "sound_problem",
+)  # fmt: skip
+_IF_THERE: Final = ("req_id", "record", "ended", "refused")
+_DIGITS: Final = re.compile(r"[0-9*#A-Da-d]{1,32}")
 
 Message = dict[str, Any]
 
@@ -57,6 +69,38 @@ def instruction(message: Message) -> VoiceInstruction:
     )
 
 
+def location(message: Message) -> Location | None:
+    """Read a `location`, None when it forgets the place; raise ValueError with a sentence."""
+    generation, confirmed, civic = number(message, "generation"), flag(message, "confirmed"), message.get("civic")
+    if civic is None:
+        return None
+    if not isinstance(civic, dict):
+        raise ValueError("`civic` must be an object or null.")  # noqa: TRY004 - as above
+    known = {name: civic[name] for name in CIVIC_FIELDS if civic.get(name)}
+    if not all(_plain(value) for value in known.values()):
+        raise ValueError("Fields of `civic` must be texts of at most 256 characters.")
+    try:
+        return Location(generation, CivicAddress(**known), confirmed)
+    except TypeError:
+        raise ValueError("`civic` lacks a field.") from None
+
+
+def flag(message: Message, name: str) -> bool:
+    """Read true or false, false when it is not there; raise ValueError with a sentence."""
+    value = message.get(name, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be true or false.")  # noqa: TRY004 - as above
+    return value
+
+
+def digits(message: Message) -> str:
+    """Read the digits of a `dtmf`; raise ValueError with a sentence."""
+    value = message.get("digits")
+    if not isinstance(value, str) or not _DIGITS.fullmatch(value):
+        raise ValueError("`digits` must be 1 to 32 of 0-9, *, #, A-D.")
+    return value.upper()
+
+
 def number(message: Message, name: str) -> int:
     """Read a whole number; raise ValueError with a sentence."""
     value = message.get(name)
@@ -80,19 +124,9 @@ def registration_message(registration: Registration) -> Message:
 
 def call_message(call: Call) -> Message:
     """Return a `call` line."""
-    message: Message = {
-        "type": "call",
-        "call": call.number,
-        "to": call.to,
-        "direction": call.direction,
-        "state": call.state,
-        "code": call.code,
-        "reason": call.reason,
-        "emergency": call.emergency,
-        "at": call.at,
-    }
-    if call.req_id is not None:
-        message["req_id"] = call.req_id
+    message: Message = {"type": "call", "call": call.number, "test": call.test}
+    message |= {name: getattr(call, name) for name in _CALL_FIELDS}
+    message |= {name: value for name in _IF_THERE if (value := getattr(call, name)) is not None}
     if call.sound is not None:
         message["sound"] = asdict(call.sound)
     return message

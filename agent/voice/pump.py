@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import traceback
 from collections.abc import Callable
 from typing import Final
 
+from agent.voice import sockets
 from agent.voice.log import log
 
 FAST: Final = 0.01
@@ -97,18 +96,10 @@ class Pump:
         """Return descriptor -> inode of PJSIP's sockets; what an inode is gets looked up once."""
         found: dict[int, str] = {}
         known: dict[str, bool] = {}
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - descriptors, not files
+        for descriptor, inode in sockets.all_of_us():
             with contextlib.suppress(OSError):
-                inode = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - the same
-                if not inode.startswith("socket:"):
-                    continue
-                known[inode] = self._kinds[inode] if inode in self._kinds else _is_internet(int(name))
+                known[inode] = self._kinds[inode] if inode in self._kinds else sockets.is_internet(descriptor)
                 if known[inode]:
-                    found[int(name)] = inode
+                    found[descriptor] = inode
         self._kinds = known
         return found
-
-
-def _is_internet(descriptor: int) -> bool:
-    with socket.socket(fileno=os.dup(descriptor)) as probe:
-        return probe.family in {socket.AF_INET, socket.AF_INET6}

@@ -11,21 +11,25 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from agent.model import Registration, RegistrationKind, VoiceInstruction
 from agent.settings import SipSettings
-from agent.voice import resolve, state, watch
+from agent.voice import handover, protocol, resolve, state, watch
 from agent.voice.call_values import Call, Interlock
 from agent.voice.calls import Calls
 from agent.voice.desk import Desk
-from agent.voice.events import ConnectionLost, RegisterResult, StackError, StackEvent
+from agent.voice.dress import Wardrobe
+from agent.voice.events import ConnectionLost, DigitHeard, RegisterResult, StackError, StackEvent
 from agent.voice.line import Line
 from agent.voice.log import log
 from agent.voice.machine import Machine
+from agent.voice.manager import Manager
 from agent.voice.moves import Action, CarryOver, Register, Report, Seen, Unregister
+from agent.voice.outcome import lost_call
 from agent.voice.problems import Problems
 from agent.voice.pump import Pump
+from agent.voice.stopping import Stopped, Stopper
 from agent.voice.watchdog import REEXEC, Watchdog, reexec
 
 MEASURE_EVERY: Final = 1.0
@@ -38,6 +42,8 @@ RESOLVE_EVERY: Final = 300.0
 """Seconds between lookups of a registrar's name that is known."""
 RESOLVE_RETRY: Final = 5.0
 """Seconds between lookups of one that is not."""
+NO_ANSWER: Final = frozenset({0, 408})
+"""Codes of a REGISTER that nobody answered: another way, if there is one, comes first for an emergency call."""
 REEXEC_TRUST: Final = 5.0
 """Seconds after a hang in which the last instruction may be taken up again, if the cable was not touched."""
 
@@ -63,38 +69,51 @@ class Service:
             self.state.host, self.state.address = settings.registrar, ""
         self.machine = Machine(rng)
         self.line = Line(settings, password, self.state)
+        self.wardrobe = Wardrobe(settings, self.line, self.machine)
         self.calls = Calls(
             self.line.stack,
             domain=lambda: self.line.domain,
             prepare=self._prepare,
             tell=self._tell,
             callback_window=settings.callback_window,
+            dress=self.wardrobe.dress,
+            numbers=settings.emergency_numbers,
         )
         self.desk = Desk(self)
+        self.manager = Manager()
+        self.stopper = Stopper(self)
         self.problems = Problems(problems, self.desk.problem)
         self.pump = Pump(self.line.stack.poll, self._after_poll, self._busy)
-        self.watchdog = Watchdog()
+        self.watchdog = Watchdog(self.start_anew)
         self.last = self.machine.registration
         """What was reported last."""
         self._timer: asyncio.TimerHandle | None = None
+        self._kicked_for: Seen | None = None
         self._measured_at = self._collected_at = time.monotonic()
 
     # ------------------------------------------------------------------ life
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled, or until a stop that was asked for may be."""
         gc.disable()
         hints = watch.Hints()
         loop = asyncio.get_running_loop()
-        await self.desk.start()
+        handed = handover.receive()
+        await self.desk.start(handed.listener)
         self.watchdog.start()
         loop.add_reader(hints.fileno(), self._hinted, hints)
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._come_back()
+                self._come_back(handed)
                 tasks.create_task(self.pump.run(), name="pump")
                 tasks.create_task(self._resolve(), name="resolve")
                 tasks.create_task(self._check_own_name(), name="own name")
+                tasks.create_task(self.manager.keep_alive(), name="keep alive")
+                tasks.create_task(self.stopper.run(), name="stopper")
+                await self.desk.adopt(handed.clients, handed.lost)
+                self.manager.ready()
+        except* Stopped:
+            pass
         finally:
             loop.remove_reader(hints.fileno())
             hints.close()
@@ -102,10 +121,25 @@ class Service:
             await self.desk.stop()
             self.line.stop()
 
-    def _come_back(self) -> None:
+    def start_anew(self) -> None:
+        """Replace this process in place; connections, what they said, and calls to be dialed go along (any thread)."""
+        listener, clients = self.desk.carry()
+        pending = self.calls.pending()
+        again = {one.number for one in pending}
+        lost = [protocol.call_message(lost_call(call)) for call in self.calls.up if call.number not in again]
+        handed = handover.Handover(listener, clients, list(pending), lost, self.stopper.asked_at)
+        reexec(handover.give(handed))
+
+    def _come_back(self, handed: handover.Handover) -> None:
         """Register at once: after a hang with the last instruction, if that is still true, else without an id (S7)."""
         now = time.monotonic()
-        if self.state.interlock_until > now:
+        self.calls.number_after([int(line["call"]) for line in handed.lost])
+        for pending in handed.pending:
+            self.calls.restore(pending, now)
+        self.execute(self.machine.calls(len(self.calls.up), now, interlock=self.calls.interlock.active))
+        if handed.stop_asked_at is not None:
+            self.stopper.ask(handed.stop_asked_at)
+        if self.state.interlock_until > now and not handed.pending:
             # A crash during the call itself: the callback may come from now on (S4).
             self.calls.restore_window(min(self.state.interlock_until, now + self.settings.callback_window))
         last, since = self.state.instruction, float(os.environ.pop(REEXEC, "0") or 0)
@@ -143,11 +177,16 @@ class Service:
 
     def look(self) -> None:
         """Read the kernel's path toward the registrar and act on it."""
-        wanted = self.machine.wanted
+        wanted, detour, now = self.machine.wanted, self.machine.detour, time.monotonic()
+        if detour is not None and not any(way.seen.source == detour.source for way in watch.ways(detour.destination)):
+            self.execute(self.machine.detour_lost(now))
         target = self.line.address or (wanted.destination if wanted else "")
         if target and self.line.can_register:
             seen = watch.look(wanted.destination if wanted and wanted.generation else target)
-            self.execute(self.machine.path(seen, time.monotonic()))
+            self.execute(self.machine.path(seen, now))
+            if seen is not None and seen != self._kicked_for:
+                self.calls.kick(now)
+            self._kicked_for = seen
 
     def instruct(self, instruction: VoiceInstruction) -> None:
         """Take an instruction of the agent."""
@@ -185,11 +224,11 @@ class Service:
             self.state.instruction = None  # it was about the old account
             self._save()
             self.saver.shutdown(wait=True)
-            reexec()
+            self.start_anew()
 
     def execute(self, actions: list[Action]) -> None:
         """Take the actions, in order, and those that follow from them."""
-        queue = list(actions)
+        queue = list(actions) if not self.stopper.leaving else []
         while queue:
             queue = self._take(queue.pop(0)) + queue
         self.arm()
@@ -246,6 +285,7 @@ class Service:
         if registration.kind is RegistrationKind.REGISTERED and self.line.remember():
             self._save()
         self.desk.registration(registration)
+        self.manager.registration(registration)
 
     def _tell(self, news: Call | Interlock) -> None:
         now = time.monotonic()
@@ -254,9 +294,11 @@ class Service:
             self.state.interlock_until = open_ended if news.until is None else news.until
             self._save()
             self.desk.interlock(news)
+            self.manager.interlock(news)
         else:
             self.desk.call(news)
-        self.watchdog.calls = bool(self.calls.up)
+        self.watchdog.talking = self._talking()
+        self.stopper.stir()
         self.pump.hurry()
         if self._reload_due:
             asyncio.get_running_loop().call_soon(self.reload)
@@ -264,11 +306,23 @@ class Service:
             lambda: self.execute(self.machine.calls(len(self.calls.up), now, interlock=self.calls.interlock.active))
         )
 
-    def _prepare(self, attempt: int) -> None:
-        """Make the stack ready for an emergency call on the best path there is; raise StackError if there is none."""
+    def _talking(self) -> Literal["", "call", "emergency"]:
+        up = [call for call in self.calls.up if call.answered_at is not None]
+        return "emergency" if any(call.emergency for call in up) else "call" if up else ""
+
+    def _prepare(self, attempt: int) -> bool:
+        """Make the stack ready for an emergency call on the best path there is; raise StackError if there is none.
+
+        Returns whether there are other ways to try.
+        """
         busy = self.calls.stack_calls() > 0
-        if self.line.prepare(attempt, busy=busy, instructed=self.machine.instructed):
-            self.execute(self.machine.stack_replaced(time.monotonic()))
+        mute = self.last.kind is RegistrationKind.FAILED and self.last.code in NO_ANSWER
+        done = self.line.prepare(attempt, busy=busy, instructed=self.machine.instructed, mute=mute)
+        if done.fresh:
+            now = time.monotonic()
+            self.calls.stack_restarted(now)
+            self.execute(self.machine.stack_replaced(now, done.detour))
+        return done.others
 
     # ------------------------------------------------------------------ ticks
 
@@ -289,13 +343,17 @@ class Service:
             gc.collect()
             if self.line.stack.life >= LIVES_LIMIT and not self._busy() and not self.calls.interlock.active:
                 log("renewed", lives=self.line.stack.life)
-                reexec()
+                self.start_anew()
 
     def _handle(self, event: StackEvent) -> None:
         now = time.monotonic()
         if event.life != self.line.stack.life:
             return
         match event:
+            case RegisterResult() if self.stopper.leaving:
+                self.stopper.unregistered()
+            case DigitHeard():
+                self.calls.heard_digit(event.call, lambda call: self.desk.digit(call, event.digit))
             case RegisterResult():
                 self.execute(self.machine.result(event, now))
             case ConnectionLost():

@@ -17,9 +17,11 @@ from typing import Any, Final
 
 import pjsua2 as pj
 
-from agent.voice import pjconfig
-from agent.voice.events import Sound, StackError, StackPlan
-from agent.voice.pjobjects import Account, Core, Inbox, Leg, Peer
+from agent.voice import audio, pjconfig, sockets
+from agent.voice.audio import AudioPlan
+from agent.voice.events import Dial, Sound, StackError, StackPlan, Wish
+from agent.voice.media import Media
+from agent.voice.pjobjects import Account, Core, Inbox, Leg, Numbers, Peer
 
 POLL_ROUNDS: Final = 64
 """Events handled in one go at most, so that commands are heard in between."""
@@ -31,18 +33,22 @@ class Stack:
     What happens is appended to `inbox` as plain values, to be read after `poll()`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sound: AudioPlan | None = None) -> None:
         self.inbox: Inbox = deque()
         self.life = 0
         """Number of the current life; events of older ones are to be ignored."""
         self.plan: StackPlan | None = None
         """The plan of the life that is up; None: down."""
+        self.sound_problem = ""
+        """What is wrong with the sound card, a sentence."""
+        self._audio = sound or AudioPlan()
         self._version = ""
         self._core: Any = None
         self._account: Any = None
         self._config: Any = None
+        self._media: Media | None = None
+        self._numbers = Numbers()
         self._legs: dict[int, Any] = {}
-        self._recorders: dict[int, Any] = {}
 
     def version(self) -> str:
         """Return PJSIP's version; empty before the first life."""
@@ -58,13 +64,17 @@ class Stack:
                 self._core = Core(self.inbox, self.life, peer)
                 self._core.libCreate()
                 self._core.libInit(pjconfig.endpoint_config())
-                self._core.audDevManager().setNullDev()
+                self.sound_problem = audio.choose_device(self._core, self._audio)
+                audio.order_codecs(self._core, self._audio.codecs)
                 pjconfig.create_transports(self._core, plan)
+                sockets.bind_all(plan.interface)
                 self._core.libStart()
+                self._media = Media(self._core)
                 self._version = str(self._core.libVersion().full)
                 self._config = pjconfig.account_config(plan)
-                self._account = Account(self.inbox, self.life, self._legs, peer)
+                self._account = Account(self.inbox, self.life, self._legs, peer, self._numbers)
                 self._account.create(self._config)
+                sockets.bind_all(plan.interface)
         except StackError:
             self.stop()
             raise
@@ -73,7 +83,9 @@ class Stack:
     def stop(self) -> None:
         """End this life at once: nothing is sent, every pjsua2 object is freed in order (no stale ids)."""
         self.plan = None
-        self._recorders.clear()
+        if self._media is not None:
+            self._media.close()
+            self._media = None
         self._legs.clear()
         self._config = None
         if self._core is not None:
@@ -92,6 +104,8 @@ class Stack:
             if handled <= 0:
                 break
             total += handled
+        if self.plan is not None:
+            sockets.bind_all(self.plan.interface)
         return total
 
     def refresh(self) -> None:
@@ -118,21 +132,25 @@ class Stack:
             self._core.handleIpChange(pj.IpChangeParam())
         if self.plan is not None:
             # PJSIP binds its listeners anew to no address in particular.
-            self.plan = replace(self.plan, source=None)
+            self.plan = replace(self.plan, source=None, interface="")
 
-    def call(self, uri: str) -> int:
+    # ------------------------------------------------------------------ calls, by a number of our own
+
+    def call(self, dial: Dial) -> int:
         """Dial and return the number of the call."""
-        leg = Leg(self._account, self.inbox, self.life)
+        if self._account is None:
+            raise StackError("There is no line")
+        leg = Leg(self._account, self.inbox, self.life, self._numbers.next())
         with _errors():
-            parameters = pj.CallOpParam(True)  # noqa: FBT003 - PJSIP's default settings
-            parameters.opt.videoCount = 0
-            leg.makeCall(uri, parameters)
-        self._legs[leg.getId()] = leg
-        return int(leg.getId())
+            leg.makeCall(dial.uri, pjconfig.invite(dial))
+            if self.plan is not None:
+                sockets.bind_all(self.plan.interface)
+        self._legs[leg.number] = leg
+        return leg.number
 
     def answer(self, call: int, code: int) -> None:
         """Answer an incoming call with a SIP status."""
-        parameters = pj.CallOpParam()
+        parameters = pjconfig.call_options()
         parameters.statusCode = code
         with _errors():
             self._leg(call).answer(parameters)
@@ -144,19 +162,32 @@ class Stack:
         with _errors():
             self._leg(call).hangup(parameters)
 
-    def connect(self, call: int, record: str | None = None) -> None:
-        """Connect the sound of a call to the sound device and, if asked, to a WAV file."""
+    def hold(self, call: int, *, on: bool) -> None:
+        """Put a call on hold (re-INVITE, sendonly: RFC 3264 8.4), or take it back."""
         with _errors():
-            sound = self._leg(call).getAudioMedia(-1)
-            devices = self._core.audDevManager()
-            devices.getCaptureDevMedia().startTransmit(sound)
-            sound.startTransmit(devices.getPlaybackDevMedia())
-            if record and call not in self._recorders:
-                recorder = pj.AudioMediaRecorder()
-                recorder.createRecorder(record)
-                self._recorders[call] = recorder
-            if call in self._recorders:
-                sound.startTransmit(self._recorders[call])
+            if on:
+                self._leg(call).setHold(pj.CallOpParam(True))  # noqa: FBT003 - PJSIP's default settings
+            else:
+                parameters = pjconfig.call_options()
+                parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
+                self._leg(call).reinvite(parameters)
+
+    def digits(self, call: int, digits: str) -> None:
+        """Send digits within the sound (RFC 4733), or with INFO where the far end does not take that."""
+        leg = self._leg(call)
+        try:
+            leg.dialDtmf(digits)
+        except pj.Error:
+            parameters = pj.CallSendDtmfParam()
+            parameters.method, parameters.digits = pj.PJSUA_DTMF_METHOD_SIP_INFO, digits
+            with _errors():
+                leg.sendDtmf(parameters)
+
+    def connect(self, call: int, wish: Wish) -> str | None:
+        """Connect the sound of a call; return a sentence about what of it could not be."""
+        leg = self._leg(call)
+        with _errors():
+            return self._media.connect(call, leg.getAudioMedia(-1), wish) if self._media else None
 
     def sound(self, call: int) -> Sound | None:
         """Return the RTP packets of a call, None while it has no sound."""
@@ -169,7 +200,8 @@ class Stack:
 
     def forget(self, call: int) -> None:
         """Free what belongs to an ended call."""
-        self._recorders.pop(call, None)
+        if self._media is not None:
+            self._media.forget(call)
         self._legs.pop(call, None)
 
     def _leg(self, call: int) -> Any:

@@ -7,6 +7,8 @@ import errno
 import ipaddress
 import socket
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -14,11 +16,22 @@ from agent.voice.moves import Seen
 
 GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE (rtnetlink(7)); a lost carrier shows on LINK alone."""
-_RTM_GETROUTE, _RTM_NEWROUTE, _NLM_F_REQUEST = 26, 24, 1
-_RTA_DST, _RTA_OIF, _RTA_PREFSRC = 1, 4, 7
+_RTM_GETROUTE, _RTM_NEWROUTE, _NLMSG_DONE, _NLM_F_REQUEST, _NLM_F_DUMP = 26, 24, 3, 1, 0x300
+_RTA_DST, _RTA_OIF, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_MULTIPATH = 1, 4, 6, 7, 9
+_UNICAST: Final = 1
+_MAIN_TABLE: Final = 254
 _HEADER: Final = struct.Struct("=IHHII")
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE: Final = struct.Struct("=HH")
+_NEXT_HOP: Final = struct.Struct("=HBBi")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way toward the registrar: the kernel's own, or one that its sockets must be tied to."""
+
+    seen: Seen
+    tied: bool = False
 
 
 class Hints:
@@ -55,18 +68,42 @@ def look(destination: str) -> Seen | None:
     if route is None:
         return None
     index, source = route
-    try:
-        interface = socket.if_indextoname(index)
-    except OSError:
+    interface = _name(index)
+    if not interface or not has_carrier(interface):
         return None
-    if not has_carrier(interface):
-        return None
-    return Seen(interface, source, destination, int(_read(interface, "carrier_changes") or 0))
+    return Seen(interface, source, destination, _carrier_changes(interface))
+
+
+def ways(destination: str) -> list[Way]:
+    """Return every way that could carry a packet there now, the kernel's own first, then by length and metric.
+
+    A route over a link without carrier is none, even where the kernel would still use it (failure 3).
+    """
+    first = look(destination)
+    found = [Way(first)] if first is not None else []
+    for index in _interfaces_toward(destination):
+        route = _get_route(destination, index)
+        interface = _name(index)
+        if route is None or not interface or not has_carrier(interface):
+            continue
+        if all(way.seen.interface != interface for way in found):
+            found.append(Way(Seen(interface, route[1], destination, _carrier_changes(interface)), tied=True))
+    return found
 
 
 def has_carrier(interface: str) -> bool:
     """Return whether this link could carry anything now."""
     return interface == "lo" or _read(interface, "carrier") == "1"
+
+
+def _name(index: int) -> str:
+    with contextlib.suppress(OSError):
+        return socket.if_indextoname(index)
+    return ""
+
+
+def _carrier_changes(interface: str) -> int:
+    return int(_read(interface, "carrier_changes") or 0)
 
 
 def _read(interface: str, name: str) -> str:
@@ -75,33 +112,85 @@ def _read(interface: str, name: str) -> str:
     return ""
 
 
-def _get_route(destination: str) -> tuple[int, str] | None:
-    """Ask the kernel for the route (RTM_GETROUTE): interface index and preferred source."""
+def _get_route(destination: str, interface: int = 0) -> tuple[int, str] | None:
+    """Ask the kernel for the route (RTM_GETROUTE), over one interface if given: interface index and source."""
     address = ipaddress.ip_address(destination)
+    body = _route(address, address.max_prefixlen)
+    body += _attribute(_RTA_DST, address.packed)
+    if interface:
+        body += _attribute(_RTA_OIF, struct.pack("=I", interface))
+    for kind, answer in _ask(body, _NLM_F_REQUEST):
+        if kind != _RTM_NEWROUTE:
+            return None
+        attributes = dict(_attributes(answer, _ROUTE.size))
+        if _RTA_OIF in attributes and _RTA_PREFSRC in attributes:
+            (index,) = struct.unpack("=I", attributes[_RTA_OIF])
+            return index, str(ipaddress.ip_address(attributes[_RTA_PREFSRC]))
+    return None
+
+
+def _interfaces_toward(destination: str) -> list[int]:
+    """Return the interfaces of all routes of the main table that lead there, the best route first."""
+    address = ipaddress.ip_address(destination)
+    found: list[tuple[int, int, int]] = []
+    for kind, answer in _ask(_route(address, 0), _NLM_F_REQUEST | _NLM_F_DUMP):
+        _, length, _, _, table, _, _, type_, _ = _ROUTE.unpack_from(answer)
+        if (kind, table, type_) != (_RTM_NEWROUTE, _MAIN_TABLE, _UNICAST):
+            continue
+        attributes = dict(_attributes(answer, _ROUTE.size))
+        network = attributes.get(_RTA_DST, bytes(len(address.packed)))
+        if address not in ipaddress.ip_network((network, length)):
+            continue
+        (metric,) = struct.unpack("=I", attributes.get(_RTA_PRIORITY, bytes(4)))
+        found += [(-length, metric, index) for index in _outgoing(attributes)]
+    return [index for _, _, index in sorted(found)]
+
+
+def _outgoing(attributes: dict[int, bytes]) -> Iterator[int]:
+    """Yield the interfaces of a route: one, or one of each of several next hops."""
+    if _RTA_OIF in attributes:
+        yield struct.unpack("=I", attributes[_RTA_OIF])[0]
+    hops, offset = attributes.get(_RTA_MULTIPATH, b""), 0
+    while offset + _NEXT_HOP.size <= len(hops):
+        length, _, _, index = _NEXT_HOP.unpack_from(hops, offset)
+        yield index
+        offset += max(_NEXT_HOP.size, (length + 3) & ~3)
+
+
+def _route(address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int) -> bytes:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004
-    body = _ROUTE.pack(family, address.max_prefixlen, 0, 0, 0, 0, 0, 0, 0)
-    body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address.packed), _RTA_DST) + address.packed
-    request = _HEADER.pack(_HEADER.size + len(body), _RTM_GETROUTE, _NLM_F_REQUEST, 1, 0) + body
+    return _ROUTE.pack(family, length, 0, 0, 0, 0, 0, 0, 0)
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value
+
+
+def _attributes(message: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    while offset + _ATTRIBUTE.size <= len(message):
+        length, kind = _ATTRIBUTE.unpack_from(message, offset)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind, message[offset + _ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _ask(body: bytes, flags: int) -> Iterator[tuple[int, bytes]]:
+    """Yield type and content of every message of the kernel's answer; nothing when it cannot be asked."""
+    request = _HEADER.pack(_HEADER.size + len(body), _RTM_GETROUTE, flags, 1, 0) + body
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
         netlink.settimeout(1.0)
         try:
             netlink.send(request)
-            answer = netlink.recv(8192)
+            while True:
+                answer, offset = netlink.recv(65536), 0
+                while offset + _HEADER.size <= len(answer):
+                    length, kind, *_ = _HEADER.unpack_from(answer, offset)
+                    if kind == _NLMSG_DONE or length < _HEADER.size:
+                        return
+                    yield kind, answer[offset + _HEADER.size : offset + length]
+                    offset += (length + 3) & ~3
+                if not flags & _NLM_F_DUMP:
+                    return
         except OSError:
-            return None
-    _, kind, *_ = _HEADER.unpack_from(answer)
-    if kind != _RTM_NEWROUTE:
-        return None
-    index, source = 0, ""
-    offset = _HEADER.size + _ROUTE.size
-    while offset + _ATTRIBUTE.size <= len(answer):
-        length, name = _ATTRIBUTE.unpack_from(answer, offset)
-        if length < _ATTRIBUTE.size:
-            break
-        value = answer[offset + _ATTRIBUTE.size : offset + length]
-        if name == _RTA_OIF:
-            (index,) = struct.unpack("=I", value)
-        elif name == _RTA_PREFSRC:
-            source = str(ipaddress.ip_address(value))
-        offset += (length + 3) & ~3
-    return (index, source) if index and source else None
+            return

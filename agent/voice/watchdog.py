@@ -1,7 +1,7 @@
 """A thread that notices a main thread stuck inside PJSIP and starts the process anew in place (failure 14).
 
-PJSIP's calls release the GIL, so this thread runs while the main thread hangs. It never judges a call: the
-deadline is longer while one is up, and a busy main thread ticks.
+PJSIP's calls release the GIL, so this thread runs while the main thread hangs. A call of which sound may still be
+heard is judged more patiently; a busy main thread ticks.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
 
 from agent.voice.log import log
 
@@ -19,17 +19,18 @@ PERIOD: Final = 1.0
 """Seconds between looks: one wakeup a second."""
 DEADLINE: Final = 3.0
 """Seconds without a tick: longer than a 1 s DNS stall and the slow tick of the pump together."""
-CALL_DEADLINE: Final = 30.0
-"""The same while a call is up: its sound goes on in PJSIP's own thread, so only the really dead is killed."""
+PATIENCE: Final = {"": 0.0, "call": 10.0, "emergency": 30.0}
+"""The same at least, while somebody talks: to anybody, to a dispatcher (only the really dead is killed)."""
 REEXEC: Final = "DIALSTACK_VOICE_REEXEC"
 """Environment: set to the monotonic time of the exec, tells the next life that it follows a hang."""
 
 
 class Watchdog:
-    """Watches `beat()`; the main thread says `calls` and calls `beat()` at every tick."""
+    """Watches `beat()`; the main thread says `talking` and calls `beat()` at every tick."""
 
     def __init__(self, act: Callable[[], None] | None = None, *, deadline: float = DEADLINE) -> None:
-        self.calls = False
+        self.talking: Literal["", "call", "emergency"] = ""
+        """Who is talked to."""
         self._last = time.monotonic()
         self._act = act or reexec
         self._deadline = deadline
@@ -57,7 +58,7 @@ class Watchdog:
             now = time.monotonic()
             overslept = now - before > 2 * period
             before = now
-            limit = max(CALL_DEADLINE, self._deadline) if self.calls else self._deadline
+            limit = max(PATIENCE[self.talking], self._deadline)
             # Stopped as a whole (SIGSTOP, starvation): the main thread had no chance to tick either.
             if not overslept and now - self._last > limit:
                 log("hung", "error", silent=round(now - self._last, 1), action="starting anew")
@@ -65,8 +66,11 @@ class Watchdog:
                 return
 
 
-def reexec() -> None:
-    """Replace this process by a fresh one: same PID, same command line, every descriptor but 0-2 closed."""
+def reexec(kept: Sequence[int] = ()) -> None:
+    """Replace this process by a fresh one: same PID, same command line, only 0-2 and `kept` stay open."""
     environment = {**os.environ, REEXEC: str(time.monotonic())}
-    os.closerange(3, 65536)
+    edge = 3
+    for descriptor in sorted({*kept, 65536}):
+        os.closerange(edge, descriptor)
+        edge = descriptor + 1
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from agent.voice.client import place_call
 from tests.e2e.house import PATIENCE, eventually
 
 Line = dict[str, Any]
+_CALLS = itertools.count(1)
 HEARD = 50
 """RTP packets: one second of sound."""
 
@@ -40,7 +42,7 @@ class Handset:
 
     def __init__(self, stage: Stage, number: str) -> None:
         self.lines: list[Line] = []
-        self.record = stage.folder / f"heard-{number}.wav"
+        self.record = stage.folder / f"heard-{next(_CALLS)}-{number.lstrip('+')}.wav"
         self._stage = stage
         self._number = number
         self._changed = threading.Condition()

@@ -225,8 +225,8 @@ class Voice:
         return self._lines[-1]
 
     def close(self) -> None:
-        """End the process and its clients."""
-        self.stop()
+        """End the process and its clients; a stop that asks would wait for the calls (S4)."""
+        self.stop(signal.SIGKILL)
         for line in self._lines:
             line.close()
 

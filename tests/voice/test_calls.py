@@ -177,7 +177,7 @@ def test_a_call_for_the_command_line_is_recorded_and_told_to_its_end(
 ) -> None:
     there = registrar()
     uas(there)
-    phone = voice(there)
+    phone = voice(there, recordings=str(folder))
     phone.client().hear(type="registration", kind="registered")
     heard: list[dict[str, Any]] = []
     sound = folder / "call.wav"

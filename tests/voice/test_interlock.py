@@ -9,11 +9,12 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from agent.settings import SipSettings
 from agent.voice.call_values import Call, Interlock
 from agent.voice.calls import Calls
-from agent.voice.events import CallEvent
+from agent.voice.events import CallEvent, Dial
 from agent.voice.service import Service
 
 
@@ -23,19 +24,20 @@ class DeadLine:
     def __init__(self) -> None:
         self.dialed = 0
 
-    def call(self, uri: str) -> int:  # noqa: ARG002
+    def call(self, dial: Dial) -> int:  # noqa: ARG002
         self.dialed += 1
         return self.dialed
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_: None
+        return lambda *_, **__: None
 
 
-def calls(prepare: Callable[[int], None] = lambda _: None) -> Calls:
+def calls(prepare: Callable[[int], bool] = lambda _: False) -> Calls:
     def tell(news: Call | Interlock) -> None:
         del news
 
-    return Calls(DeadLine(), domain=lambda: "x", prepare=prepare, tell=tell, callback_window=300)
+    line: Any = DeadLine()
+    return Calls(line, domain=lambda: "x", prepare=prepare, tell=tell, callback_window=300)
 
 
 def test_s4_a_callback_keeps_the_interlock_beyond_the_end_of_the_window() -> None:
@@ -56,7 +58,12 @@ def test_s4_a_callback_keeps_the_interlock_beyond_the_end_of_the_window() -> Non
 
 def test_s1_an_ordinary_call_that_was_hung_up_does_not_keep_the_way_of_a_911_call() -> None:
     busy: list[bool] = []
-    phone = calls(prepare=lambda _: busy.append(phone.stack_calls() > 0))
+
+    def prepare(attempt: int) -> bool:
+        busy.append(phone.stack_calls() > 0)
+        return attempt > 0
+
+    phone = calls(prepare=prepare)
     phone.place("+14155550100", 0.0)
     phone.on_event(CallEvent(1, "confirmed", "out", 200, ""), 1.0)
     phone.place("911", 10.0)
