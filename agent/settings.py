@@ -52,8 +52,8 @@ class SipSettings:
     codecs: tuple[str, ...] = ("PCMU", "PCMA", "G722", "opus")
     """Codecs in the order in which they are offered; what the build has and nobody names comes last."""
     emergency_numbers: tuple[str, ...] = ()
-    """More numbers that are sent as 911, such as "112"; agent/voice/EMERGENCY.md says what is anyway. Too many:
-    extensions of that name reach a dispatcher."""
+    """More numbers that are sent as 911, such as "112"; what is sent without being named stands in
+    agent/voice/EMERGENCY.md. Too many: extensions of that name reach a dispatcher."""
     geolocation: bool = False
     """Emergency calls carry the confirmed address (RFC 6442, PIDF-LO): true or false."""
     recordings: FilePath | None = None
