@@ -104,6 +104,12 @@ class Client(asyncio.Protocol):
         self._server.gone(self)
 
 
+def _leave(listener: socket.socket) -> None:
+    """Close a listening socket and its file."""
+    FilePath(listener.getsockname()).unlink(missing_ok=True)
+    listener.close()
+
+
 def _importance(client: Client) -> tuple[bool, float]:
     return (client.role != "", client.since)
 
@@ -131,8 +137,7 @@ class Server:
             self._server = await loop.create_unix_server(lambda: Client(self), sock=ours)
             return
         if ours is not None:  # the settings name another place
-            FilePath(ours.getsockname()).unlink(missing_ok=True)
-            ours.close()
+            _leave(ours)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
