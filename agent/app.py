@@ -18,7 +18,9 @@ from agent.database import StoreTooNew
 from agent.desk import Desk
 from agent.engine import Engine
 from agent.errors import AgentError
+from agent.lag import Lag
 from agent.log import setup, trace
+from agent.metrics import Metrics
 from agent.model import StatusKind, VoiceState
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
@@ -53,7 +55,11 @@ class App:
         self.desk = Desk(self.engine, self.platform.rest)
         pins = Pins(settings.paths.state / "pins.json")
         access = Access(settings.page, self.clock, pins=pins, audit=self.store.audit)
-        self.page = PageServer(self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state)
+        self.lag = Lag(self.clock)
+        metrics = Metrics(self.engine, platform=self.platform, lag=self.lag)
+        self.page = PageServer(
+            self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state, metrics=metrics.text
+        )
         self.watcher = NetworkWatcher(
             settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
             self.engine.network_changed, self.engine.gap,
@@ -85,6 +91,7 @@ class App:
             "settings": self.applier.run,
             "status": self._report_status,
             "choices": self._offer_choices,
+            "lag": self.lag.run,
         }
         tasks = [asyncio.create_task(self._supervised(name, work), name=name) for name, work in workers.items()]
         notify(READY="1")

@@ -35,6 +35,7 @@ from agent.model import (
 from agent.settings import Settings
 from agent.status import Light, Scene, light
 from agent.store import DecisionRow, Store
+from agent.tally import Tally
 from agent.whereabouts import Judge, Whereabouts
 
 VOICE_GRACE = 3.0
@@ -90,10 +91,12 @@ class Engine:
         self.light = Light(StatusKind.CONNECTING, "starting", "", "")
         self.light_since = clock.wall()
         self.exposure = Exposure(store, clock)
+        self.tally = Tally()
         self._voice_lost_at: float | None = clock.monotonic()
         self._version = 0
         self._changed = asyncio.Event()
         self._load()
+        self.tally.begin(self.memory.current_place_id)
 
     @property
     def ways(self) -> Ways:
@@ -147,6 +150,7 @@ class Engine:
 
     def gap(self, gap: Gap) -> None:
         """Record a stretch of blindness (S12); the watcher has read everything again."""
+        self.tally.gap(gap)
         trace("gap", gap=gap.kind, seconds=gap.seconds, detail=gap.detail)
         with self._records():
             self.store.add_event(self.clock.wall(), f"gap:{gap.kind}", gap.seconds, gap.detail)
@@ -154,6 +158,7 @@ class Engine:
     def voice_changed(self, state: VoiceState) -> None:
         """Take the newest state of the voice process."""
         old, self.voice = self.voice, state
+        self.tally.voice(old, state)
         if old.connected and not state.connected:
             self._voice_lost_at = self.clock.monotonic()
             asyncio.get_running_loop().call_later(VOICE_GRACE + 0.1, self.relight)
@@ -245,6 +250,7 @@ class Engine:
         if self.network is None or generation != self.network.generation:
             return
         self.here.denials += 1
+        self.tally.denials += 1
         self.here.denied_after_clear = self.here.denied_after_clear or final  # only a person takes it back (S6)
         trace("denied", generation=generation, final=final)
         self.relight()
@@ -297,6 +303,7 @@ class Engine:
             return
         if self.where.look(state, self.memory, self.here.public_address):
             self._load()
+            self.tally.place(self.where.verdict.place_id)
         decision = decide(self._facts(state), self.memory, self.policy)
         changed = self.decision is None or _essence(decision) != _essence(self.decision)
         self.decision = decision
@@ -364,6 +371,7 @@ class Engine:
     def answered(self, address_id: str) -> None:
         """Act on a confirmation that is on disk: bind anew, unless exactly that address is proven already."""
         here = self.here
+        self.tally.confirmations += 1
         proof = self.binding.proof if self.is_proven() else None
         if proof is None or proof.address_id != address_id:
             here.answers += 1 + here.denials

@@ -24,6 +24,8 @@ class Exposure:
         self._cause = "start"
         self.since_wall: float | None = clock.wall()
         """Unix seconds since when 911 could be wrong; None: it is not."""
+        self._closed = 0.0
+        """Seconds of all windows that were closed since the start."""
         last = store.events("exposure", 1)
         self.last_seconds: float | None = last[0][1] if last else None
         """Seconds that the last closed window lasted."""
@@ -39,12 +41,17 @@ class Exposure:
             self.since_wall = self._clock.wall() - late
             self._cause = cause
 
+    def total_seconds(self) -> float:
+        """Return how long 911 could have been wrong since the start, the open window included."""
+        return self._closed + (self._clock.boottime() - self._began if self._began is not None else 0.0)
+
     def _close(self) -> None:
         if self._began is None:
             return
         seconds = self._clock.boottime() - self._began
         self._began = self.since_wall = None
         self.last_seconds = seconds
+        self._closed += seconds
         trace("exposure", seconds=round(seconds, 3), cause=self._cause)
         with contextlib.suppress(sqlite3.Error):  # a full disk costs the record, not the light
             self._store.add_event(self._clock.wall(), "exposure", seconds, self._cause)

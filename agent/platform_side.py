@@ -23,11 +23,13 @@ class PlatformSide:
         self._clock = clock
         self._rng = rng
         self._renewed = asyncio.Event()
+        self._spent = (0, 0)
+        """Requests and writes of earlier sets."""
         self._build(settings)
 
     def _build(self, settings: Settings) -> None:
         self.rest = RestClient(settings.platform, None)
-        tokens = Tokens(settings.token, self._clock, self.rest.post_for_token)
+        self.tokens = tokens = Tokens(settings.token, self._clock, self.rest.post_for_token)
         self.rest.tokens = tokens
         self.worker = BindingWorker(
             api=self.rest, signalling=WebSocketSignalling(settings.platform, self.rest.http), tokens=tokens,
@@ -35,9 +37,25 @@ class PlatformSide:
             ways=self._engine.ways,
         )  # fmt: skip
 
+    @property
+    def requests(self) -> int:
+        """Requests sent to the API since the start, writes among them."""
+        return self._spent[0] + self.rest.requests
+
+    @property
+    def writes(self) -> int:
+        """Requests that change something."""
+        return self._spent[1] + self.rest.writes
+
+    @property
+    def token_end(self) -> float | None:
+        """Boottime at which the token in hand ends; None: there is none, or nothing tells."""
+        return self.tokens.expires_at
+
     async def renew(self, settings: Settings) -> None:
         """Start anew with other settings: what was proven with the old ones is no proof any more (S2)."""
         old = self.rest
+        self._spent = self.requests, self.writes
         self._build(settings)
         self._engine.adopt(self.worker if not self._engine.config_problems else None)
         self._renewed.set()

@@ -39,6 +39,9 @@ class RestClient:
         self.tokens = tokens
         self._source: str | None = None
         self._session: aiohttp.ClientSession | None = None
+        self.requests = 0
+        """Requests sent since the start, the writes among them (for `/metrics`)."""
+        self.writes = 0
         self._posting: tuple[CivicAddress, str] | None = None
         """Address and Idempotency-Key of a POST without an answer so far. A key is never used again after an answer:
         the platform would replay it, also for an address that was deleted since."""
@@ -188,6 +191,8 @@ class RestClient:
     async def _send(
         self, method: str, path: str, token: Token, body: object, headers: Mapping[str, str] | None
     ) -> tuple[bytes, str]:
+        self.requests += 1
+        self.writes += method != "GET"
         url = self._settings.api + path
         merged = {"Authorization": f"Bearer {token.secret}", **(headers or {})}
         return await request(self.http(), method, url, merged, body=body)

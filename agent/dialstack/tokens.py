@@ -66,6 +66,11 @@ class Tokens:
         """A secret that the platform refused, and until when it is not offered again."""
         self._lock = asyncio.Lock()
 
+    @property
+    def expires_at(self) -> float | None:
+        """Boottime at which the token in hand ends; None: there is none, or nothing tells."""
+        return self._token.expires_at if self._token is not None else None
+
     async def get(self) -> Token:
         """See TokenSource."""
         async with self._lock:

@@ -16,7 +16,7 @@ from aiohttp import web
 from agent.clock import Clock, SystemClock
 from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
-from agent.page import api, guard, language
+from agent.page import api, guard, language, scrape
 from agent.page.access import Access
 from agent.page.announce import Announcer
 from agent.page.door import Door
@@ -67,11 +67,13 @@ class PageServer:
         names: Iterable[str] = (),
         access: Access | None = None,
         state: Path | None = None,
+        metrics: Callable[[], str] | None = None,
     ) -> None:
         self.port: int | None = None
         """The TCP port in use; None while the page has none."""
         self.problem: NeedsHuman | None = None
         """Why the page has no port, for the notices; None when it has one or needs none."""
+        self._metrics = metrics
         self._control = control
         self._settings = settings
         self._clock = clock or SystemClock()
@@ -190,6 +192,8 @@ class PageServer:
             AccessViews(self.access, self._control, self._renderer, flashes, lambda: self.link).routes(),
         ):
             self.gate.routes.add(application, routes)
+        if self._metrics is not None:
+            self.gate.routes.add(application, scrape.routes(self._metrics))
         application.on_response_prepare.append(_protect)
         return application
 
