@@ -35,6 +35,11 @@ from agent.systemd import notify, watchdog_interval
 from agent.tasks import end
 from agent.voice.client import VoiceClient
 
+ALIVE_EVERY = 300.0
+"""Seconds between signs of life in the database: how exactly a power cut can be dated, at 288 writes a day."""
+QUIET = 0.25
+"""Seconds that changes of the light are gathered before they are written."""
+
 
 class App:
     """All parts of the agent process; the only one who knows everyone."""
@@ -82,6 +87,8 @@ class App:
             trace("config", problem=problem)
         if self.engine.store_problem is not None:
             trace("store", problem=self.engine.store_problem)
+        with contextlib.suppress(sqlite3.Error):
+            self.store.past.opened()
         self.engine.relight()
         await self._open_page()
         workers = {
@@ -90,6 +97,7 @@ class App:
             "binding": self.platform.run,
             "settings": self.applier.run,
             "status": self._report_status,
+            "past": self._keep_past,
             "choices": self._offer_choices,
             "lag": self.lag.run,
         }
@@ -116,6 +124,8 @@ class App:
         await self.page.stop()
         await end(*tasks)
         await self.platform.rest.close()
+        with contextlib.suppress(sqlite3.Error):
+            self.store.past.closed(self.clock.wall())
         self.store.close()
         trace("stopped")
 
@@ -128,6 +138,19 @@ class App:
             if self.engine.light.sentence != said:
                 said = self.engine.light.sentence
                 notify(STATUS=said)
+
+    async def _keep_past(self) -> None:
+        """Write what the light was, a moment after it changed, and a sign of life for the time between."""
+        past, version = self.store.past, -1
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ALIVE_EVERY):
+                    version = await self.engine.wait_change(version)
+                    await asyncio.sleep(QUIET)
+            try:
+                past.keep(self.clock.wall())
+            except sqlite3.Error as error:
+                trace("store", problem=f"the record of the light cannot be written: {error}")
 
     async def _offer_choices(self) -> None:
         """Read the saved addresses when somebody is asked, so that the question can offer them."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agent.model import Ask, CivicAddress, Status
+from agent.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -134,6 +135,10 @@ class Control(Protocol):
 
     def decisions(self, limit: int = 50) -> tuple[DecisionRecord, ...]:
         """Return the newest decisions, newest first."""
+        ...
+
+    def timeline(self, seconds: float) -> Timeline:
+        """Return the past of so many seconds: what the light was, what happened, how long 911 was not proven."""
         ...
 
     def places(self) -> tuple[PlaceRecord, ...]:

@@ -64,7 +64,14 @@ CREATE TABLE notice_progress (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES, _AUDIT, _TEST_CALLS, _NOTICES)
+_LIGHTS = """
+CREATE TABLE lights (
+  id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, sentence TEXT NOT NULL
+);
+CREATE INDEX lights_by_time ON lights (at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_RECORDS_OF_PLACES, _AUDIT, _TEST_CALLS, _NOTICES, _LIGHTS)
 """SQL that makes version 1, 2, ... (its position) out of the one before; what was published is never edited.
 
 Each runs in one transaction together with its number, without foreign keys, which are checked before the commit.

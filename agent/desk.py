@@ -13,6 +13,7 @@ from agent.errors import AddressGone, NeedsHuman
 from agent.log import trace
 from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status
 from agent.say import say
+from agent.timeline import Timeline, timeline
 from agent.wording import network_sentence, phone_sentence, question, steps
 
 DAMAGE_SHOWN = 7 * 86400.0
@@ -139,6 +140,12 @@ class Desk:
             DecisionRecord(row.at, row.generation, row.verdict, row.reasons, row.evidence, row.wanted, row.cause)
             for row in self._engine.store.decisions(limit)
         )
+
+    def timeline(self, seconds: float) -> Timeline:
+        """See Control."""
+        past, until = self._engine.store.past, self._engine.clock.wall()
+        since = until - seconds
+        return timeline(past.states(since), past.marks(since), since, until)
 
     def places(self) -> tuple[PlaceRecord, ...]:
         """See Control."""

@@ -423,6 +423,7 @@ class Engine:
             trace("status", kind=fresh.kind, cause=fresh.cause, sentence=fresh.sentence)
             event_at = self.network.event_at if self.network is not None else None
             self.exposure.moved(fresh.kind, fresh.cause, event_at)
+            self.store.past.changed(self.clock.wall(), fresh.kind, fresh.cause, fresh.sentence)
             self.light = fresh
         self._version += 1
         event, self._changed = self._changed, asyncio.Event()

@@ -16,6 +16,8 @@ from agent.audit import Audit
 from agent.database import copy_into_memory, open_database, set_aside
 from agent.decide import Memory
 from agent.model import CivicAddress, Confirmation, Observation, Place
+from agent.packed import pack, unpack
+from agent.past import Past
 from agent.say import plain
 
 KEEP_DECISIONS = 5000
@@ -69,6 +71,11 @@ class Store:
     def audit(self) -> Audit:
         """The audit of the page, kept in the same file."""
         return Audit(self._db)
+
+    @functools.cached_property
+    def past(self) -> Past:
+        """The record of the light, kept in the same file."""
+        return Past(self._db)
 
     def close(self) -> None:
         """Close the database; what was written stays."""
@@ -231,7 +238,7 @@ class Store:
                 "INSERT INTO decisions (at, generation, verdict, place_id, reasons, evidence, wanted, cause) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (row.at, row.generation, row.verdict, row.place_id, _json(row.reasons), _json(row.evidence),
-                 row.wanted, row.cause),
+                 row.wanted, pack(row.cause)),
             )  # fmt: skip
             self._db.execute("DELETE FROM decisions WHERE id <= ?", ((cursor.lastrowid or 0) - KEEP_DECISIONS,))
 
@@ -247,7 +254,7 @@ class Store:
                 reasons=msgspec.json.decode(row["reasons"], type=tuple[str, ...]),
                 evidence=msgspec.json.decode(row["evidence"], type=tuple[str, ...]),
                 wanted=row["wanted"],
-                cause=row["cause"],
+                cause=unpack(row["cause"]),
             )
             for row in rows
         )

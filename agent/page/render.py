@@ -51,7 +51,7 @@ class Renderer:
     def __init__(self, clock: Clock, zone: tzinfo | None = None) -> None:
         self.static = static_files()
         self._clock = clock
-        self._zone = zone
+        self.zone = zone
         self._jinja = jinja2.Environment(
             loader=jinja2.FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -62,13 +62,15 @@ class Renderer:
         )
         language.install(self._jinja)
         self._jinja.filters.update(
-            at=lambda at: words.clock_time(at, self._clock.wall(), self._zone),
-            iso=lambda at: words.iso_time(at, self._zone),
+            at=lambda at: words.clock_time(at, self._clock.wall(), self.zone),
+            iso=lambda at: words.iso_time(at, self.zone),
             duration=words.duration,
             street_line=words.street_line,
             city_line=words.city_line,
             verdict=words.verdict,
             reason=words.reason,
+            evidence=words.evidence,
+            wanted=words.wanted,
             lost_key=lost_key,
         )
         self._jinja.globals.update(

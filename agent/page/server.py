@@ -27,6 +27,7 @@ from agent.page.render import Renderer
 from agent.page.sockets import UnixListener, listen_tcp
 from agent.page.views import Flashes, HomeViews
 from agent.page.views_access import AccessViews, to_sign_in
+from agent.page.views_history import HistoryViews
 from agent.page.views_more import MoreViews, problem_page
 from agent.page.visitor import Channel
 from agent.settings import PageSettings
@@ -189,6 +190,7 @@ class PageServer:
             api.Api(self._control, self._streams).routes(),
             HomeViews(self._control, self._renderer, self._streams, flashes).routes(),
             MoreViews(self._control, self._renderer, flashes).routes(),
+            HistoryViews(self._control, self._renderer).routes(),
             AccessViews(self.access, self._control, self._renderer, flashes, lambda: self.link).routes(),
         ):
             self.gate.routes.add(application, routes)

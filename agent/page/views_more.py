@@ -1,4 +1,4 @@
-"""The quieter pages: saved addresses, history, and the page that says what went wrong."""
+"""The quieter pages: saved addresses, the language, and the page that says what went wrong."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from agent.page.views import Flashes, given_id, html
 from agent.page.words import street_line
 from agent.say import say
 
-HISTORY = 50
-"""Decisions on the history page."""
 log = logging.getLogger(__name__)
 
 
 class MoreViews:
-    """Addresses and history."""
+    """Addresses, language and static files."""
 
     def __init__(self, control: Control, renderer: Renderer, flashes: Flashes) -> None:
         self._control = control
@@ -35,7 +33,6 @@ class MoreViews:
             get("/addresses", self.addresses, Role.STAFF),
             get("/addresses/{action:forget|clear}", self.ask, Role.TECHNICIAN),
             post("/addresses/{action:forget|clear}", self.act, Role.TECHNICIAN),
-            get("/history", self.history, Role.STAFF),
             post("/language", self.language, Role.ANYONE),
             get("/static/{name}", self.static, Role.ANYONE),
         ]
@@ -74,17 +71,6 @@ class MoreViews:
             )
         self._flashes.put(guard.csrf_token(request), sentence)
         raise web.HTTPSeeOther("/addresses")
-
-    async def history(self, request: web.Request) -> web.StreamResponse:
-        """Show the last decisions in words, and the known places."""
-        page = self._renderer.page(
-            "history.html",
-            self._control.overview(),
-            guard.csrf_token(request),
-            decisions=self._control.decisions(HISTORY),
-            places=self._control.places(),
-        )
-        return html(page)
 
     async def language(self, request: web.Request) -> web.StreamResponse:
         """Remember the language that this browser chose, and show the page it came from again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -76,6 +77,35 @@ def reason(name: str) -> str:
 def verdict(text: str) -> str:
     """Return a verdict in words; anything else as it is."""
     return VERDICTS.get(text, text)
+
+
+EVIDENCE = {
+    "gateway_mac": say("Router {value} on {interface}"),
+    "shared_gateway_mac": say("Router {value} on {interface}, an address that several routers share"),
+    "bssid": say("Wi-Fi access point {value} on {interface}"),
+    "ssid": say("Wi-Fi network {value} on {interface}"),
+    "subnet": say("Network {value} on {interface}"),
+    "vlan": say("VLAN {value} on {interface}"),
+    "public_address": say("Public address {value}"),
+}
+"""Kinds of `agent.model.Observation` in words."""
+_EVIDENCE = re.compile(r"(?P<kind>\w+) (?P<value>.*) on (?P<interface>\S*)")
+_PRESENTED = re.compile(r"(?P<address>.+) \((?P<id>[^()]*)\)")
+
+
+def evidence(line: str) -> str:
+    """Return a line of evidence (`gateway_mac 02:... on eth0`) in words; unknown kinds as they are."""
+    found = _EVIDENCE.fullmatch(line)
+    words = EVIDENCE.get(found["kind"]) if found else None
+    return say(words.message, value=found["value"], interface=found["interface"]) if found and words else line
+
+
+def wanted(text: str) -> str:
+    """Return what a decision wanted to present, in words."""
+    if text == "nothing":
+        return say("Present no address.")
+    found = _PRESENTED.fullmatch(text)
+    return say("Present {address}.", address=found["address"]) if found else text
 
 
 def street_line(civic: CivicAddress) -> str:

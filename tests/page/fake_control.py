@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from agent.control import DecisionRecord, Overview, PlaceRecord, SavedAddress, Step
 from agent.errors import AddressGone, AddressRefused, AgentError
 from agent.model import Ask, CivicAddress, Status, StatusKind
+from agent.timeline import Mark, State, Timeline, timeline
 
 NOON = 1_795_500_000.0
 """Wall clock of the tests: Tue 24 Nov 2026, 06:00 UTC."""
@@ -92,6 +93,8 @@ class FakeControl:
     cleared: list[str] = field(default_factory=list)
     log: list[DecisionRecord] = field(default_factory=list)
     known_places: list[PlaceRecord] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
     fail: AgentError | None = None
     """Raised by everything that talks to the platform."""
     disk: asyncio.Event | None = None
@@ -120,6 +123,22 @@ class FakeControl:
                 cause="default route changed",
             )
         )
+        self.states += [
+            State(NOON - 20 * 86400, "bound", "proven", "911 sends help to 123 Main St. Proven on this network."),
+            State(NOON - 9 * 3600, "offline", "no_path", "This phone has no network."),
+            State(NOON - 9 * 3600 + 40, "connecting", "registering", "The telephone line is being connected."),
+            State(NOON - 9 * 3600 + 42, "unbound", "place_new", "This phone is in a place that nobody has confirmed."),
+            State(NOON - 8 * 3600, "bound", "proven", "911 sends help to 77 Harbor Blvd. Proven on this network."),
+            State(NOON - 5 * 3600, "off", "stopped", ""),
+            State(NOON - 4 * 3600, "bound", "proven", "911 sends help to 77 Harbor Blvd. Proven on this network."),
+            State(NOON - 3600, "provisional", "not_confirmed", "Nobody has confirmed that this phone is there."),
+        ]
+        self.marks += [
+            Mark(NOON - 9 * 3600, "moved", "Moved to another place: link eth0 lost carrier."),
+            Mark(NOON - 8 * 3600, "confirmed", "Confirmed: 77 Harbor Blvd, by local screen."),
+            Mark(NOON - 7 * 3600, "test", "Test call to 933."),
+            Mark(NOON - 2 * 3600, "call", "Emergency call."),
+        ]
         self.known_places.append(
             PlaceRecord(
                 id=1,
@@ -217,6 +236,9 @@ class FakeControl:
 
     def decisions(self, limit: int = 50) -> tuple[DecisionRecord, ...]:
         return tuple(self.log[:limit])
+
+    def timeline(self, seconds: float) -> Timeline:
+        return timeline(self.states, self.marks, NOON - seconds, NOON)
 
     def places(self) -> tuple[PlaceRecord, ...]:
         return tuple(self.known_places)

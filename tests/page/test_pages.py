@@ -254,8 +254,23 @@ def test_history_says_in_words_what_was_decided_and_why(tmp_path: Path) -> None:
     async def scenario(_control: FakeControl, client: Client) -> None:
         page = await text_of(client, "/history")
         assert "Present 123 Main St, Suite 400 provisionally and ask staff." in page
-        assert "Because the place is new; the phone is set up as staying in one place." in page
-        assert "gateway_mac 02:00:00:00:00:01 on eth0" in page
+        assert "Because: the place is new; the phone is set up as staying in one place." in page
+        assert "Router 02:00:00:00:00:01 on eth0" in page
         assert "Confirmed yesterday 06:00 by local screen" in page
+        assert '<rect class="bar bad"' in page
+        assert "2 h, 2 times, the longest 1 h" in page
+        assert "Moved to another place: link eth0 lost carrier." in page
+
+    play(tmp_path, scenario)
+
+
+def test_the_past_can_be_taken_along_as_files(tmp_path: Path) -> None:
+    async def scenario(_control: FakeControl, client: Client) -> None:
+        for name, kind in (("csv", "text/csv"), ("json", "application/json")):
+            async with client.get(f"/history.{name}?range=week") as response:
+                assert response.status == 200
+                assert response.content_type == kind
+                assert response.headers["Content-Disposition"] == f'attachment; filename="history-week.{name}"'
+                assert "Moved to another place: link eth0 lost carrier." in await response.text()
 
     play(tmp_path, scenario)
