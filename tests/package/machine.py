@@ -1,4 +1,4 @@
-"""A clean Debian tree booted with its own systemd, without network: what a technician's device is before installation."""
+"""A clean Debian tree booted with its own systemd, without network: a device before installation."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ class Machine:
     def boot(self) -> None:
         """Start systemd in the tree and wait until everything has started."""
         command = [
-            "systemd-nspawn", "-q", "-D", str(self.root), "-M", f"dialstack-{os.getpid()}", "-b", "--register=no", "--keep-unit",
-            "--console=pipe", "--private-network", "--capability=all", "--resolv-conf=off", "--timezone=off",
+            "systemd-nspawn", "-q", "-D", str(self.root), "-M", f"dialstack-{os.getpid()}", "-b",
+            "--register=no", "--keep-unit", "--console=pipe", "--private-network", "--capability=all", "--resolv-conf=off", "--timezone=off",
         ]  # fmt: skip
         with (self._folder / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, preexec_fn=die_with_parent,
+                command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl
                 env={**os.environ, "SYSTEMD_NSPAWN_LOCK": "0"},
             )  # fmt: skip
         self.until("systemd is up", self._up)
@@ -125,7 +125,7 @@ class Machine:
         """Start a shell script in the machine, its streams in our hands."""
         return subprocess.Popen(
             self.command(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl
         )  # fmt: skip
 
     def until(self, what: str, test: object, seconds: float = PATIENCE) -> None:
