@@ -74,8 +74,9 @@ class Machine:
     def boot(self) -> None:
         """Start systemd in the tree and wait until everything has started."""
         command = [
-            "systemd-nspawn", "-q", "-D", str(self.root), "-M", f"dialstack-{os.getpid()}", "-b",
-            "--register=no", "--keep-unit", "--console=pipe", "--private-network", "--capability=all", "--resolv-conf=off", "--timezone=off",
+            "systemd-nspawn", "-q", "-b", "-D", str(self.root), "-M", f"dialstack-{os.getpid()}", "--register=no",
+            "--keep-unit", "--console=pipe", "--private-network", "--capability=all", "--resolv-conf=off",
+            "--timezone=off",
         ]  # fmt: skip
         with (self._folder / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
