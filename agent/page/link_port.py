@@ -34,13 +34,16 @@ class Crowd:
         """Count a connection, unless it is not from the link or there are too many: of that address, or in all."""
         if not self._may(address, str(connected.getsockname()[0])):
             return False
-        # a transport closes its socket when the connection ends
-        self._inside = [one for one in self._inside if one[1].fileno() >= 0]
-        from_there = sum(1 for other, _ in self._inside if other == address)
-        if from_there >= MAX_FROM_ONE or len(self._inside) >= MAX_ON_LINK:
+        if self.inside() >= MAX_ON_LINK or sum(1 for other, _ in self._inside if other == address) >= MAX_FROM_ONE:
             return False
         self._inside.append((address, connected))
         return True
+
+    def inside(self) -> int:
+        """Return how many there are now."""
+        # a transport closes its socket when the connection ends
+        self._inside = [one for one in self._inside if one[1].fileno() >= 0]
+        return len(self._inside)
 
 
 class LinkPort:
