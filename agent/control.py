@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agent.model import Ask, CivicAddress, Status
+from agent.testcall.evidence import Evidence, Running
 from agent.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class Overview:
     mobility: str
     version: str
     interlock: bool = False
+    test_running: Running | None = None
+    """The test call to 933 that is being made."""
+    test_last: Evidence | None = None
+    """The newest test call."""
 
 
 @dataclass(frozen=True, slots=True)

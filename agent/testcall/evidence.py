@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -9,6 +10,17 @@ import msgspec
 from agent.model import CivicAddress
 from agent.say import Said, say
 from agent.testcall.speech import Heard
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A test call that is being made."""
+
+    since: float
+    """Unix seconds."""
+    who: str
+    state: str = "calling"
+    """Of the call, as PROTOCOL.md names it; `listening` when it is over and listened to."""
 
 
 class Result(StrEnum):

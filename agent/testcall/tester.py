@@ -23,7 +23,7 @@ from agent.log import trace
 from agent.model import CallView, VoiceState
 from agent.say import say
 from agent.settings import CallTestSettings
-from agent.testcall.evidence import OF_SOUND, Answer, Evidence, Result, Subject
+from agent.testcall.evidence import OF_SOUND, Answer, Evidence, Result, Running, Subject
 from agent.testcall.recording import Unreadable, whole
 from agent.testcall.schedule import Moment, against, same_binding
 from agent.testcall.shelf import Shelf
@@ -36,7 +36,6 @@ LOOK: Final = 15.0
 """Seconds between looks whether an automatic test is due."""
 REMEMBERED: Final = 50
 """Test calls that are looked at for whether this binding was tested."""
-SHOWN: Final = 20
 
 Line = dict[str, Any]
 Place = Callable[..., Awaitable[Line]]
@@ -54,17 +53,6 @@ class World(Protocol):
 
     def changed(self) -> None:
         """Something that people see has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A test call that is being made."""
-
-    since: float
-    """Unix seconds."""
-    who: str
-    state: str = "calling"
-    """Of the call, as PROTOCOL.md names it; `listening` when it is over and listened to."""
 
 
 @dataclass(slots=True)

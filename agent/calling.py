@@ -1,0 +1,76 @@
+"""Calls and test calls for page, API and command line: what they may see and do, in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from agent.callbook import CallBook, CallList
+from agent.clock import Clock
+from agent.engine import Engine
+from agent.errors import NeedsHuman, Retry
+from agent.model import CallView
+from agent.refusals import Standing
+from agent.say import say
+from agent.testcall.tester import CallTester
+from agent.voice import orders
+
+
+class Calling:
+    """The calls of this phone; orders go straight to `dialstack-voice`, each on a connection of its own."""
+
+    def __init__(self, book: CallBook, tester: CallTester, socket: Path) -> None:
+        self.book = book
+        self.tester = tester
+        self._socket = socket
+
+    def calls(self) -> CallList:
+        """Return all calls."""
+        return self.book.now()
+
+    async def place(self, to: str, **options: str) -> CallView:
+        """Place a call at once, whatever state anything is in (S1); raises Retry or NeedsHuman."""
+        try:
+            return await orders.place(self._socket, to, **options)
+        except (OSError, ValueError) as error:  # TimeoutError is an OSError
+            raise _problem(error) from error
+
+    async def order(self, verb: str, **fields: Any) -> None:
+        """Let an order of PROTOCOL.md be obeyed; raises Retry or NeedsHuman."""
+        try:
+            await orders.order(self._socket, verb, **fields)
+        except (OSError, ValueError) as error:
+            raise _problem(error) from error
+
+
+def standing(engine: Engine) -> Standing:
+    """Return how the binding stands now."""
+    scene = engine.scene()
+    return Standing(scene.proven, scene.present)
+
+
+def book(engine: Engine, clock: Clock) -> CallBook:
+    """Return an empty book of calls that looks at the engine's binding."""
+    return CallBook(lambda: standing(engine), clock)
+
+
+def _problem(error: OSError | ValueError) -> Retry | NeedsHuman:
+    if isinstance(error, ValueError):
+        return NeedsHuman(
+            say("The telephone program did not do it: {why}", why=str(error)),
+            todo=say("In an emergency dial 911 here or on another phone."),
+            code="call_refused",
+        )
+    if isinstance(error, TimeoutError):
+        return Retry(
+            say("The telephone program does not answer."),
+            emergency=say("It may still place the call; if nobody answers within seconds, use another phone."),
+            todo=say("Look at the call again before you dial again."),
+            code="voice_silent",
+        )
+    return Retry(
+        say("The telephone program does not run."),
+        emergency=say("No call can be placed from this phone, 911 neither; use another phone."),
+        todo=say("Wait a few seconds for it to come back; else call the technician."),
+        code="voice_not_running",
+    )
