@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.applying import Applier
+from agent.calling import assemble
 from agent.clock import SystemClock
 from agent.configuration import Configuration
 from agent.database import StoreTooNew
@@ -21,7 +22,7 @@ from agent.errors import AgentError
 from agent.lag import Lag
 from agent.log import setup, trace
 from agent.metrics import Metrics
-from agent.model import StatusKind, VoiceState
+from agent.model import CallView, StatusKind, VoiceState
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
 from agent.page.access import Access
@@ -51,20 +52,22 @@ class App:
         self.settings = settings
         self.rng = random.Random()  # noqa: S311 - jitter
         self.store, store_problem = _open_store(settings)
-        self.voice = VoiceClient(settings.sip.socket, self._voice_changed, self.rng)
+        self.voice = VoiceClient(settings.sip.socket, self._voice_changed, self.rng, self._call_heard)
         self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
         self.engine.config_problems, self.engine.store_problem = problems, store_problem
         self.platform = PlatformSide(settings, self.engine, self.clock, self.rng)
         if not problems:
             self.engine.worker = self.platform.worker
         self.desk = Desk(self.engine, self.platform.rest)
+        self.calling = self.desk.calling = assemble(self.engine, self.store, self.clock, settings)
         pins = Pins(settings.paths.state / "pins.json")
         access = Access(settings.page, self.clock, pins=pins, audit=self.store.audit)
         self.lag = Lag(self.clock)
         metrics = Metrics(self.engine, platform=self.platform, lag=self.lag)
         self.page = PageServer(
-            self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state, metrics=metrics.text
-        )
+            self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state, metrics=metrics.text,
+            calling=self.calling,
+        )  # fmt: skip
         self.watcher = NetworkWatcher(
             settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
             self.engine.network_changed, self.engine.gap,
@@ -76,6 +79,10 @@ class App:
 
     def _voice_changed(self, state: VoiceState) -> None:
         self.engine.voice_changed(state)
+        self.calling.on_voice(state)
+
+    def _call_heard(self, view: CallView) -> None:
+        self.calling.on_call(view)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -100,6 +107,7 @@ class App:
             "past": self._keep_past,
             "choices": self._offer_choices,
             "lag": self.lag.run,
+            "test calls": self.calling.tester.run,
         }
         tasks = [asyncio.create_task(self._supervised(name, work), name=name) for name, work in workers.items()]
         notify(READY="1")
@@ -122,6 +130,7 @@ class App:
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """Page first, so that nobody is told that something was saved; the database last."""
         await self.page.stop()
+        await self.calling.tester.stop()
         await end(*tasks)
         await self.platform.rest.close()
         with contextlib.suppress(sqlite3.Error):

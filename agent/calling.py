@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +11,42 @@ from agent.callbook import CallBook, CallList
 from agent.clock import Clock
 from agent.engine import Engine
 from agent.errors import NeedsHuman, Retry
-from agent.model import CallView
+from agent.model import CallView, VoiceState
 from agent.refusals import Standing
 from agent.say import say
+from agent.settings import Settings
+from agent.store import Store
+from agent.testcall.shelf import Shelf
 from agent.testcall.tester import CallTester
+from agent.testcall.world import EngineWorld
 from agent.voice import orders
+from agent.voice.client import place_call
 
 
 class Calling:
     """The calls of this phone; orders go straight to `dialstack-voice`, each on a connection of its own."""
 
-    def __init__(self, book: CallBook, tester: CallTester, socket: Path) -> None:
+    def __init__(self, book: CallBook, tester: CallTester, socket: Path, changed: Callable[[], None]) -> None:
+        """`changed` is told when a page may have to show something else."""
         self.book = book
         self.tester = tester
         self._socket = socket
+        self._changed = changed
+
+    def on_voice(self, state: VoiceState) -> None:
+        """The voice process is there or is not."""
+        self.book.on_voice(connected=state.connected)
+
+    def on_call(self, view: CallView) -> None:
+        """Take a call line."""
+        self.book.on_call(view)
+        self.tester.on_call(view)
+        if view.state == "ended":
+            self._changed()
+
+    def notices(self) -> tuple[str, ...]:
+        """Return what the page should mention, worst first."""
+        return (*self.tester.notices(), *self.book.notices())
 
     def calls(self) -> CallList:
         """Return all calls."""
@@ -43,15 +67,22 @@ class Calling:
             raise _problem(error) from error
 
 
-def standing(engine: Engine) -> Standing:
-    """Return how the binding stands now."""
-    scene = engine.scene()
-    return Standing(scene.proven, scene.present)
+def assemble(engine: Engine, store: Store, clock: Clock, settings: Settings) -> Calling:
+    """Return the calls and test calls of a daemon."""
 
+    def standing() -> Standing:
+        scene = engine.scene()
+        return Standing(scene.proven, scene.present)
 
-def book(engine: Engine, clock: Clock) -> CallBook:
-    """Return an empty book of calls that looks at the engine's binding."""
-    return CallBook(lambda: standing(engine), clock)
+    tester = CallTester(
+        world=EngineWorld(engine),
+        shelf=Shelf(store, settings.paths.state, settings.test_call.keep),
+        place=functools.partial(place_call, settings.sip.socket),
+        recordings=settings.sip.recordings,
+        settings=settings.test_call,
+        clock=clock,
+    )
+    return Calling(CallBook(standing, clock), tester, settings.sip.socket, engine.relight)
 
 
 def _problem(error: OSError | ValueError) -> Retry | NeedsHuman:

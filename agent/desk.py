@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from agent import __version__
+from agent.calling import Calling
 from agent.control import DecisionRecord, Overview, PlaceRecord, SavedAddress
 from agent.dialstack.civic import same_address
 from agent.dialstack.ports import AddressApi
@@ -28,6 +29,8 @@ class Desk:
         self._api = api
         self._saved: tuple[EmergencyAddress, ...] | None = None
         """What the platform listed last; None: not asked yet."""
+        self.calling: Calling | None = None
+        """Calls and test calls, where there is a telephone program."""
 
     def use(self, api: AddressApi) -> None:
         """Ask another platform, or the same one as somebody else, from now on."""
@@ -61,6 +64,8 @@ class Desk:
             mobility=engine.settings.device.mobility,
             version=__version__,
             interlock=engine.voice.interlock,
+            test_running=self.calling.tester.running if self.calling is not None else None,
+            test_last=next(iter(self.calling.tester.past), None) if self.calling is not None else None,
         )
 
     async def changes(self) -> AsyncIterator[Overview]:
@@ -90,6 +95,8 @@ class Desk:
             found.append(engine.here.refused.happened)
         if engine.voice.interlock:
             found.append(say("An emergency call or its callback time is on: nothing is changed until it is over."))
+        if self.calling is not None:
+            found += self.calling.notices()
         return tuple(found)
 
     def _choices(self, in_use: str | None) -> tuple[SavedAddress, ...]:

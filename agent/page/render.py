@@ -78,6 +78,8 @@ class Renderer:
             StatusKind=StatusKind,
             LIGHTS=words.LIGHTS,
             STEP_WORDS=words.STEP_WORDS,
+            TEST_STATES=words.TEST_STATES,
+            TEST_TODO=words.TEST_TODO,
             static={name: f"/static/{name}?v={file.version}" for name, file in self.static.items()},
         )
 

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from agent.calling import Calling
 from agent.clock import Clock, SystemClock
 from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
 from agent.page import api, guard, language, scrape
 from agent.page.access import Access
 from agent.page.announce import Announcer
+from agent.page.calls_api import CallsApi
 from agent.page.door import Door
 from agent.page.gate import Gate
 from agent.page.link import LinkServer
 from agent.page.live import Streams
 from agent.page.render import Renderer
 from agent.page.sockets import UnixListener, listen_tcp
+from agent.page.test_call_views import TestCallViews
 from agent.page.views import Flashes, HomeViews
 from agent.page.views_access import AccessViews, to_sign_in
 from agent.page.views_history import HistoryViews
@@ -69,6 +72,7 @@ class PageServer:
         access: Access | None = None,
         state: Path | None = None,
         metrics: Callable[[], str] | None = None,
+        calling: Calling | None = None,
     ) -> None:
         self.port: int | None = None
         """The TCP port in use; None while the page has none."""
@@ -79,6 +83,8 @@ class PageServer:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._state = state
+        self._calling = calling
+        self._calls: CallsApi | None = None
         self.access = access or Access(settings, self._clock)
         """Who may do what, and the PINs."""
         host = socket.gethostname().lower()
@@ -133,6 +139,8 @@ class PageServer:
             self._unix.close()
             self._unix = None
         self._streams.close()
+        if self._calls is not None:
+            self._calls.close()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             if runner.server is not None:
@@ -196,6 +204,11 @@ class PageServer:
             self.gate.routes.add(application, routes)
         if self._metrics is not None:
             self.gate.routes.add(application, scrape.routes(self._metrics))
+        if self._calling is not None:
+            self._calls = CallsApi(self._calling)
+            self.gate.routes.add(application, self._calls.routes())
+            tests = TestCallViews(self._control, self._calling.tester, self._renderer, flashes)
+            self.gate.routes.add(application, tests.routes())
         application.on_response_prepare.append(_protect)
         return application
 

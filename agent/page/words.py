@@ -69,6 +69,30 @@ REASONS = {
 """Every reason of `agent.model.Reasons` in words; a test holds that."""
 
 
+TEST_STATES = {
+    "calling": say("Calling 933…"),
+    "ringing": say("It rings."),
+    "early": say("It rings."),
+    "confirmed": say("Answered. The address is being recorded."),
+    "ended": say("The call is over."),
+    "listening": say("The recording is checked for a voice."),
+}
+"""State of a test call -> what the page says."""
+
+TEST_TODO = {
+    "silence": say(
+        "Make another test call. If it is silent again, call the technician: on 911 you might not be heard."
+    ),
+    "steady": say("Make another test call. If there is no voice again, call the technician."),
+    "nothing": say("Make another test call. If it is as short again, call the technician."),
+    "unheard": say("Call the technician: without recordings a test call shows only that somebody answers."),
+    "not_answered": say("Make another test call. If nobody answers again, call the technician and use another phone."),
+    "failed": say("Look at the first page: it says what is wrong. In an emergency use another phone."),
+    "given_up": say("Make another test call when nobody is on the phone."),
+}
+"""Result of a test call -> what to do; a test holds that every result but a voice is here."""
+
+
 def reason(name: str) -> str:
     """Return a reason in words; unknown ones readable as they are."""
     return REASONS.get(name, name.replace("_", " "))

@@ -21,8 +21,9 @@ from agent.clock import Clock
 from agent.errors import AgentError, NeedsHuman
 from agent.log import trace
 from agent.model import CallView, VoiceState
-from agent.say import say
+from agent.say import say, sentences
 from agent.settings import CallTestSettings
+from agent.tasks import end
 from agent.testcall.evidence import OF_SOUND, Answer, Evidence, Result, Running, Subject
 from agent.testcall.recording import Unreadable, whole
 from agent.testcall.schedule import Moment, against, same_binding
@@ -82,6 +83,7 @@ class CallTester:
         self._recordings, self._settings, self._clock, self._zone = recordings, settings, clock, zone
         self._call: _Call | None = None
         self._task: asyncio.Task[Line] | None = None
+        self._work: asyncio.Task[Evidence] | None = None
         self._last_at: float | None = None
         self._proven: tuple[Subject, float] | None = None
         self._read()
@@ -100,6 +102,26 @@ class CallTester:
         """Return where its recording is."""
         return self._shelf.file(evidence)
 
+    def notices(self) -> tuple[str, ...]:
+        """Return what the test calls of the binding in use say that somebody should know."""
+        here = self._world.tested()
+        ours = [one for one in self.past if same_binding(one.tested, here) and not one.moved]
+        told = next((one.answer for one in ours if one.answer is not None), None)
+        found: list[str] = []
+        if told is not None and not told.same:
+            found.append(
+                say(
+                    "A test call did not say the address of this phone (heard by {who}): 911 may send help to the "
+                    "wrong place. Confirm the address again and make another test call; if you call 911, say where "
+                    "you are.",
+                    who=told.who,
+                )
+            )
+        last = next((one for one in ours if one.result is not Result.GIVEN_UP), None)
+        if last is not None and last.result is not Result.SPEECH:
+            found.append(sentences(last.sentence, say("The page of the test call says what to do.")))
+        return tuple(found)
+
     # ------------------------------------------------------------------ a person's side
 
     def start(self, who: str) -> asyncio.Task[Evidence]:
@@ -116,7 +138,13 @@ class CallTester:
                 code="call_up",
             )
         self.running = Running(self._clock.wall(), who)
-        return asyncio.create_task(self._run(who), name="test call")
+        self._work = asyncio.create_task(self._run(who), name="test call")
+        return self._work
+
+    async def stop(self) -> None:
+        """Hang up the test call that is being made."""
+        if self._work is not None:
+            await end(self._work)
 
     def answer(self, number: int, *, same: bool, who: str) -> Evidence:
         """Record what a person who listened says; raises NeedsHuman when it is not on disk, or there is none such."""

@@ -12,6 +12,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 
+from agent.calling import Calling
 from agent.page.server import PageServer
 from agent.settings import PageSettings
 from tests.page.fake_control import NOON, FakeControl
@@ -32,10 +33,10 @@ class FrozenClock:
         return NOON
 
 
-def make_server(control: FakeControl, folder: Path, port: int = 0) -> PageServer:
+def make_server(control: FakeControl, folder: Path, port: int = 0, *, calling: Calling | None = None) -> PageServer:
     """Return a server with a port of the kernel's choice and a socket in that folder."""
     settings = PageSettings(port=port, socket=folder / "agent.sock")
-    return PageServer(control, settings, clock=FrozenClock(), zone=UTC, names=("front-desk",))
+    return PageServer(control, settings, clock=FrozenClock(), zone=UTC, names=("front-desk",), calling=calling)
 
 
 @contextlib.asynccontextmanager
