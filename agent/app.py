@@ -7,13 +7,15 @@ import contextlib
 import random
 import signal
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent import identity
 from agent.applying import Applier
 from agent.calling import assemble
-from agent.clock import SystemClock
+from agent.clock import SANE_WALL, SystemClock
 from agent.configuration import Configuration
 from agent.database import StoreTooNew
 from agent.desk import Desk
@@ -186,7 +188,7 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
     """Return the store, or one in memory and why: places are then forgotten at the next start, which is said."""
     path = settings.paths.state / "agent.db"
     try:
-        return Store(path), None
+        return _own_store(path), None
     except StoreTooNew as error:
         why = f"{path}: {error}; install the newer version again, or move the file away"
     except (sqlite3.Error, OSError) as error:
@@ -196,9 +198,21 @@ def _open_store(settings: Settings) -> tuple[Store, str | None]:
     return Store(None), why
 
 
+def _own_store(path: Path) -> Store:
+    """Return this device's store; what another device left there is set aside, which is said and recorded."""
+    moved = identity.claim(path.parent, identity.read())
+    store = Store(path)
+    if moved is not None:
+        store.add_event(time.time(), "other_device", None, moved.name)
+        trace("other_device", moved=str(moved))
+    return store
+
+
 def run(config: Path) -> int:
     """Run the agent; return the exit status of the process."""
     setup()
     trace("start", config=str(config), kind=StatusKind.CONNECTING.value)
+    if time.time() < SANE_WALL:
+        trace("clock_unset", shows=time.strftime("%Y-%m-%d", time.gmtime()))
     asyncio.run(App(config).run())
     return 0

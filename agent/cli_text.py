@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agent.clock import SANE_WALL
+
 WORDS = {
     "bound": "ready",
     "provisional": "please confirm",
@@ -50,6 +52,8 @@ def one_line(civic: Mapping[str, Any]) -> str:
 
 def when(at: float, now: float | None = None) -> str:
     """Return a local time: `14:02` today, `2026-11-21 14:02` else."""
+    if at < SANE_WALL:
+        return "before the clock was set"
     moment, today = time.localtime(at), time.localtime(now if now is not None else time.time())
     same_day = moment[:3] == today[:3]
     return time.strftime("%H:%M" if same_day else "%Y-%m-%d %H:%M", moment)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+SANE_WALL = 1_767_225_600.0
+"""2026-01-01: a wall clock before this program was written is no clock (failure 11)."""
+
 
 class Clock(Protocol):
     """Where time comes from."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from agent import __version__
 from agent.calling import Calling
+from agent.clock import SANE_WALL
 from agent.control import DecisionRecord, Overview, PlaceRecord, SavedAddress
 from agent.dialstack.civic import same_address
 from agent.dialstack.ports import AddressApi
@@ -89,6 +90,22 @@ class Desk:
             for at, _, detail in engine.store.events("database_damaged", 1)
             if engine.clock.wall() - at < DAMAGE_SHOWN
         ]
+        found += [
+            say(
+                "This phone was set up with the state of another device, which has been set aside ({detail}). "
+                "Please confirm where this phone is, and make sure that no other device uses its account.",
+                detail=detail,
+            )
+            for at, _, detail in engine.store.events("other_device", 1)
+            if engine.clock.wall() - at < DAMAGE_SHOWN
+        ]
+        if engine.clock.wall() < SANE_WALL:
+            found.append(
+                say(
+                    "The clock of this device is not set. 911 and 933 still go out; the address is proven once the "
+                    "clock is right, which is tried by itself."
+                )
+            )
         if engine.voice.problem:
             found.append(engine.voice.problem)
         if engine.here.refused is not None:

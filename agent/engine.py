@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Protocol
 
-from agent.clock import Clock
+from agent.clock import SANE_WALL, Clock
 from agent.decide import Facts, Memory, Policy, decide
 from agent.dialstack.binding import BindingWorker
 from agent.dialstack.civic import same_address
@@ -36,6 +36,7 @@ from agent.settings import Settings
 from agent.status import Light, Scene, light
 from agent.store import DecisionRow, Store
 from agent.tally import Tally
+from agent.undated import Undated
 from agent.whereabouts import Judge, Whereabouts
 
 VOICE_GRACE = 3.0
@@ -92,6 +93,7 @@ class Engine:
         self.light_since = clock.wall()
         self.exposure = Exposure(store, clock)
         self.tally = Tally()
+        self._undated = Undated(store)
         self._voice_lost_at: float | None = clock.monotonic()
         self._version = 0
         self._changed = asyncio.Event()
@@ -152,8 +154,20 @@ class Engine:
         """Record a stretch of blindness (S12); the watcher has read everything again."""
         self.tally.gap(gap)
         trace("gap", gap=gap.kind, seconds=gap.seconds, detail=gap.detail)
+        if gap.step:
+            self._clock_set(gap.step)
         with self._records():
             self.store.add_event(self.clock.wall(), f"gap:{gap.kind}", gap.seconds, gap.detail)
+
+    def _clock_set(self, step: float) -> None:
+        """Move what is told in wall time along with the clock, records from before it was set too (failure 11)."""
+        self.light_since += step
+        self.exposure.clock_set(step)
+        if self.clock.wall() >= SANE_WALL > self.clock.wall() - step:
+            with self._records():
+                self._undated.correct(step)
+            self._load()
+        self.relight()
 
     def voice_changed(self, state: VoiceState) -> None:
         """Take the newest state of the voice process."""

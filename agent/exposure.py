@@ -41,6 +41,11 @@ class Exposure:
             self.since_wall = self._clock.wall() - late
             self._cause = cause
 
+    def clock_set(self, step: float) -> None:
+        """Move the wall time of the open window along with the clock; durations never step."""
+        if self.since_wall is not None:
+            self.since_wall += step
+
     def total_seconds(self) -> float:
         """Return how long 911 could have been wrong since the start, the open window included."""
         return self._closed + (self._clock.boottime() - self._began if self._began is not None else 0.0)

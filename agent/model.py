@@ -136,6 +136,8 @@ class Gap:
     """`overrun`, `suspend`, `clock_step`, `dead_worker`, `restart`."""
     seconds: float
     detail: str
+    step: float = 0.0
+    """Seconds by which the wall clock was set, forwards or back; of a `clock_step` only."""
 
 
 # --------------------------------------------------------------------------- place

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agent.clock import Clock
+from agent.clock import SANE_WALL, Clock
 from agent.config import read_secret
 from agent.dialstack.ports import Token
 from agent.errors import AgentError, NeedsHuman, Retry
@@ -31,8 +31,6 @@ COMMAND_TIMEOUT = 15.0
 REAP_WAIT = 1.0
 OUTPUT_LIMIT = 64 * 1024
 """Bytes: a token has one or two thousand."""
-SANE_WALL = 1_767_225_600.0
-"""2026-01-01: a wall clock before this program was written is no clock (failure 11)."""
 
 Post = Callable[[str, str | None], Awaitable[tuple[Mapping[str, str], bytes]]]
 """POST to a URL with a bearer secret, return (headers, body); raises AgentError."""

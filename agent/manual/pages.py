@@ -32,17 +32,17 @@ def command_page(command: Command, date: str, version: str) -> str:
     """Return dialstack-agent(1)."""
     page = Page("dialstack-agent", 1, date, version, "keep the 911 address of a SIP phone bound to where it is")
     page.section("SYNOPSIS")
-    page.say("dialstack-agent [OPTIONS] COMMAND [ARGUMENTS]")
+    page.add("dialstack-agent [OPTIONS] COMMAND [ARGUMENTS]")
     page.section("DESCRIPTION")
-    page.say(ABOUT)
+    page.add(ABOUT)
     page.section("OPTIONS")
-    page.say("They may stand before or after the command.")
+    page.add("They may stand before or after the command.")
     _arguments(page, command)
     page.section("COMMANDS")
     for one in (item for top in command.inner for item in top.all()):
         page.part(" ".join(one.words))
-        page.say(_sentence(one.meaning))
-        page.say(_usage(one))
+        page.add(_sentence(one.meaning))
+        page.add(_usage(one))
         _arguments(page, one, without=command)
         if one.epilog:
             page.literal(one.epilog)
@@ -61,9 +61,9 @@ def voice_page(command: Command, date: str, version: str) -> str:
     """Return dialstack-voice(8)."""
     page = Page("dialstack-voice", 8, date, version, "the SIP line of a DialStack phone")
     page.section("SYNOPSIS")
-    page.say(command.usage)
+    page.add(command.usage)
     page.section("DESCRIPTION")
-    page.say(
+    page.add(
         """\
         The smallest program that can place a 911 call: it registers the SIP account of dialstack-agent.toml(5) and
         places and answers calls, nothing else. dialstack-agent(1) tells it through which path to register and which
@@ -88,9 +88,9 @@ def configuration_page(sections: list[Section], date: str, version: str) -> str:
     """Return dialstack-agent.toml(5)."""
     page = Page("dialstack-agent.toml", 5, date, version, "configuration of dialstack-agent and dialstack-voice")
     page.section("SYNOPSIS")
-    page.say("/etc/dialstack-agent/agent.toml")
+    page.add("/etc/dialstack-agent/agent.toml")
     page.section("DESCRIPTION")
-    page.say(
+    page.add(
         """\
         A TOML file. Every key may be left out; the value shown is its default. `dialstack-agent check-config` shows
         every error at once. With an invalid file the phone's page is up and says so, and dialstack-voice(8) still dials
@@ -102,7 +102,7 @@ def configuration_page(sections: list[Section], date: str, version: str) -> str:
     for section in sections:
         page.section(f"[{section.name}]")
         if section.meaning:
-            page.say(_sentence(section.meaning))
+            page.add(_sentence(section.meaning))
         for key in section.keys:
             page.entry(f"{key.name} = {key.default}", _sentence(key.meaning))
     page.section("EXAMPLE")
@@ -130,16 +130,16 @@ def service_page(catalog: str, date: str, version: str) -> str:
     """Return dialstack-agent.service(8); `catalog` is the message catalog, whose subjects are listed."""
     page = Page("dialstack-agent.service", 8, date, version, "dialstack-agent and dialstack-voice under systemd")
     page.section("SYNOPSIS")
-    page.say("dialstack-agent.service\n\ndialstack-voice.service")
+    page.add("dialstack-agent.service\n\ndialstack-voice.service")
     page.section("DESCRIPTION")
-    page.say(SERVICE)
+    page.add(SERVICE)
     page.section("CREDENTIALS")
     for name, meaning in CREDENTIALS:
         page.entry(name, meaning)
     page.section("MONITORING")
-    page.say(MONITORING)
+    page.add(MONITORING)
     page.section("JOURNAL")
-    page.say(JOURNAL)
+    page.add(JOURNAL)
     for identifier, subject in subjects(catalog).items():
         page.entry(identifier, _sentence(subject))
     _files(page)

@@ -29,7 +29,7 @@ class Page:
         """Begin a part of a section."""
         self._lines.append(f".SS {escape(title)}")
 
-    def say(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Add paragraphs; those that are indented stay as they are."""
         for block in textwrap.dedent(text).strip("\n").split("\n\n"):
             if block.startswith((" ", "$")):

@@ -223,7 +223,7 @@ class NetworkWatcher:
             self._look()
         if step:
             # Failure 11: a clock step is not a sleep; nothing happened to the network.
-            self._on_gap(Gap("clock_step", abs(step), f"the wall clock was set by {step:+.0f} s"))
+            self._on_gap(Gap("clock_step", abs(step), f"the wall clock was set by {step:+.0f} s", step))
 
     def _ask(self, now: float) -> None:
         """Ask the gateways for their hardware addresses while they are missing."""

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
+from agent.clock import SANE_WALL
 from agent.model import CivicAddress, StatusKind
 from agent.say import say, say_n, sentences
 
@@ -146,6 +147,8 @@ def city_line(civic: CivicAddress) -> str:
 
 def clock_time(at: float, now: float, zone: tzinfo | None = None) -> str:
     """Return a time as people say it: `14:02`, `yesterday 14:02`, `21 Nov 14:02`, `21 Nov 2025 14:02`."""
+    if at < SANE_WALL:
+        return say("before the clock was set")
     when, today = (datetime.fromtimestamp(value, zone).astimezone(zone) for value in (at, now))
     hour = when.strftime("%H:%M")
     if when.date() == today.date():

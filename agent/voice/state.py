@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path as FilePath
 
+from agent import identity
+from agent.identity import Marks
 from agent.model import VoiceInstruction
 from agent.voice.log import log
 
@@ -30,15 +32,27 @@ class State:
     """Boot in which it was given."""
     interlock_until: float = 0.0
     """Monotonic seconds, in that boot."""
+    machine: str = ""
+    hardware: tuple[str, ...] = ()
+    """Marks of the device that wrote it (agent/identity.py): a copied card must not share the URN (RFC 5626 4.1)."""
 
 
-def load(path: FilePath) -> State:
-    """Read the state; whatever is wrong with it, an emergency phone starts."""
+_NAMES = {item.name for item in fields(State)}
+
+
+def load(path: FilePath, here: Marks | None = None) -> State:
+    """Read the state; whatever is wrong with it, an emergency phone starts. Another device's is no state of ours."""
     state = State()
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = {name: value for name, value in json.loads(path.read_text(encoding="utf-8")).items() if name in _NAMES}
         instruction = data.pop("instruction", None)
+        data["hardware"] = tuple(map(str, data.pop("hardware", ())))
         state = State(**data, instruction=VoiceInstruction(**instruction) if instruction else None)
+    here = here if here is not None else identity.read()
+    if state.machine and not identity.same(Marks(state.machine, frozenset(state.hardware)), here):
+        log("other_device", "warning", moved="the SIP instance, which was made anew")
+        state = State(address=state.address, host=state.host)
+    state.machine, state.hardware = here.machine, tuple(sorted(here.hardware | frozenset(state.hardware)))
     if not state.instance:
         state.instance = _new_urn()
     if state.boot != boot_id():

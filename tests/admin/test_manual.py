@@ -128,7 +128,7 @@ def test_the_same_source_gives_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -
 def test_text_that_troff_would_obey_is_only_shown(tmp_path: Path) -> None:
     page = Page("x", 1, "2026-01-01", "1", "y")
     page.section("A")
-    page.say(".so /etc/passwd \\n(yr\n\n  'literal\n  .pp")
+    page.add(".so /etc/passwd \\n(yr\n\n  'literal\n  .pp")
     page.entry("--flag", ".B \\fBfat")
     (tmp_path / "x.1").write_text(page.text())
     text = shown(tmp_path, "x.1")
