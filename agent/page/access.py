@@ -141,6 +141,14 @@ class Access:
             self.sessions.close(session_id)
         guard.begin_session(request, "")
 
+    def stay(self, request: web.Request) -> None:
+        """Give whoever just changed a PIN a new session: everybody's has ended."""
+        visitor = guard.visitor(request)
+        if visitor.signed_in:
+            now = self._clock.monotonic()
+            opened = self.sessions.open(visitor.role, visitor.channel, visitor.address, now)
+            guard.begin_session(request, opened)
+
     def _attempts(self, visitor: Visitor) -> Attempts:
         return self._on_link if visitor.channel is Channel.LINK else self._on_screen
 

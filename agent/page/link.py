@@ -78,6 +78,7 @@ class LinkServer:
         finally:
             await asyncio.gather(*(port.close() for ports in self._open.values() for port in ports))
             self._open = {}
+            self._crowd.end()
 
     async def _reconcile(self) -> bool:
         """Make the sockets fit; False: something is to be tried again."""

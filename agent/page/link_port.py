@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import weakref
 from collections.abc import Callable
 
 from agent.page.door import MAX_ON_LINK
@@ -29,6 +30,7 @@ class Crowd:
         """`may`: peer and our address it reached -> whether it is on the link."""
         self._may = may
         self._inside: list[tuple[str, socket.socket]] = []
+        self._transports: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
 
     def admit(self, address: str, connected: socket.socket) -> bool:
         """Count a connection, unless it is not from the link or there are too many: of that address, or in all."""
@@ -38,6 +40,16 @@ class Crowd:
             return False
         self._inside.append((address, connected))
         return True
+
+    def greeted(self, transport: asyncio.BaseTransport) -> None:
+        """Know a connection whose handshake is over."""
+        self._transports.add(transport)
+
+    def end(self) -> None:
+        """End every connection at once, without waiting for the goodbyes of TLS."""
+        for transport in self._transports:
+            if isinstance(transport, asyncio.Transport):
+                transport.abort()
 
     def inside(self) -> int:
         """Return how many there are now."""
@@ -98,9 +110,10 @@ class LinkPort:
         loop = asyncio.get_running_loop()
         wait = None if self._context is None else HANDSHAKE
         try:
-            await loop.connect_accepted_socket(
+            transport, _ = await loop.connect_accepted_socket(
                 self._factory, connected, ssl=self._context, ssl_handshake_timeout=wait, ssl_shutdown_timeout=wait
             )
+            self._crowd.greeted(transport)
         except OSError as error:  # ssl.SSLError, a reset and a timeout too
             log.debug("a connection from the link failed: %s", error)
             connected.close()

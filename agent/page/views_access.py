@@ -169,6 +169,7 @@ class AccessViews:
                 await self._access.set_pin(role, pin)
         except PinRefused as error:
             return self._access_page(request, role.name.lower(), error)
+        self._access.stay(request)
         said = say("The PIN was removed.") if fields.get("remove") else say("The new PIN counts from now on.")
         self._flashes.put(guard.csrf_token(request), said)
         raise web.HTTPSeeOther("/access")

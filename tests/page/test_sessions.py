@@ -168,6 +168,21 @@ def test_s9_a_stolen_session_ends_with_a_new_pin_and_so_do_open_streams(tmp_path
     play_link(tmp_path, scenario)
 
 
+def test_whoever_sets_a_pin_goes_on_with_a_new_session_and_everybody_else_is_out(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        technician, other = await world.browser(), await world.browser(OTHER_LAPTOP)
+        for browser in (technician, other):
+            await sign_in(browser, TECHNICIAN_PIN)
+        before = [one.value for one in technician.cookie_jar if "session" in one.key]
+        page = await text_of(technician, "/access")
+        assert (await post(technician, "/access/pin", page, role="staff", pin="730951", again="730951"))[0] == 303
+        assert "The new PIN counts from now on." in await text_of(technician, "/access")
+        assert [one.value for one in technician.cookie_jar if "session" in one.key] != before
+        assert await leads_to_pin(other, "/")
+
+    play_link(tmp_path, scenario)
+
+
 @pytest.mark.parametrize("role", [Role.STAFF, Role.TECHNICIAN])
 def test_a_session_ends_by_silence_and_by_age(role: Role) -> None:
     sessions = Sessions()
