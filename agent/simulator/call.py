@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.simulator.rtp import FRAME, FRAME_SECONDS, RtpStream
 from agent.simulator.sip import Audio, Message, host_port, new_tag, read_sdp, uri_in, write_sdp
-from agent.simulator.sound import RATE, SILENCE, beeps, speech
+from agent.simulator.sound import RATE, SILENCE, beeps, broken, speech
 
 if TYPE_CHECKING:
     from agent.simulator.psap import Psap
@@ -96,7 +96,10 @@ class Call:
     async def _converse(self, text: str) -> None:
         """Say what the leg says, and stay as long as it stays."""
         legs = self._psap.legs
-        await self._play((await speech(text))[: round(legs.longest_text * RATE)])
+        if self.number.endswith("933") and legs.read_back != "speech":
+            await self._play(broken(legs.read_back, legs.longest_text))
+        else:
+            await self._play((await speech(text))[: round(legs.longest_text * RATE)])
         loop = asyncio.get_running_loop()
         if self.leg == "answer":
             self._rtp.echo = True

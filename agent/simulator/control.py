@@ -42,6 +42,7 @@ class Control:
             web.post("/control/revoke", self._revoke),
             web.post("/control/push", self._push),
             web.post("/control/cut", self._cut),
+            web.post("/control/addresses/{id}", self._rewrite),
         ]
 
     # ------------------------------------------------------------------ reading
@@ -159,6 +160,13 @@ class Control:
         live = self._platform.signalling.live(str((await _body(request)).get("user")))
         self._hub.abort([session.id for session in live])
         return web.json_response({"sessions": len(live)})
+
+    async def _rewrite(self, request: web.Request) -> web.Response:
+        """Change fields of an address behind its user's back."""
+        changes = {name: str(value) for name, value in (await _body(request)).items()}
+        saved = self._platform.addresses.rewrite(request.match_info["id"], changes)
+        self._platform.log.add("write", what="rewrite", user=saved.user, address=saved.id)
+        return web.json_response(saved.resource())
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -33,6 +33,8 @@ class Legs:
     """Silence before a leg that only talks hangs up."""
     no_sound: float = 120.0
     """A call from which nothing is heard for so long is ended."""
+    read_back: Literal["speech", "silence", "tone", "noise"] = "speech"
+    """What is heard at 933: the address, or what a broken far end plays in its place for `longest_text` seconds."""
     announcement_early: bool = False
     """The announcement is early media and ends with 480, instead of an answered call."""
 

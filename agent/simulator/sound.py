@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import shutil
+from collections.abc import Callable
 
 RATE = 8000
 SILENCE = 0xFF
@@ -31,6 +33,18 @@ def beeps(seconds: float) -> bytes:
     pattern = wave + bytes([SILENCE]) * (RATE // 2)
     wanted = round(seconds * RATE)
     return (pattern * (wanted // len(pattern) + 1))[:wanted]
+
+
+def broken(what: str, seconds: float) -> bytes:
+    """Return PCMU of a far end that does not speak: `silence`, a `tone` or `noise`."""
+    chance = random.Random(933)  # noqa: S311 - sound
+    waves: dict[str, Callable[[int], float]] = {
+        "silence": lambda _: 0.0,
+        "tone": lambda n: 8000 * math.sin(2 * math.pi * BEEP * n / RATE),
+        "noise": lambda _: chance.gauss(0.0, 3000.0),
+    }
+    wave = waves[what]
+    return bytes(mu_law(round(wave(n))) for n in range(round(seconds * RATE)))
 
 
 async def speech(text: str) -> bytes:

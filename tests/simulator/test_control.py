@@ -56,6 +56,22 @@ def test_state_shows_addresses_sessions_and_registrations(tmp_path: Path) -> Non
     run(main())
 
 
+def test_an_address_can_be_wrong_on_the_platform_without_its_user_knowing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as w:
+            number = await w.address()
+            way = f"/control/addresses/{number}"
+            wrong = (await w.rest("POST", way, {"address_number": "500", "unit": "Floor 9"}, base="control")).body
+            assert wrong["address"]["formatted_address"].startswith("500 ")
+            assert (await w.rest("GET", f"{ADDRESSES}/{number}", key=await w.token())).body["address"] == wrong[
+                "address"
+            ]
+            assert (await w.rest("POST", way, {"street": "Nowhere St"}, base="control")).status == 422
+            assert (await w.rest("POST", "/control/addresses/emerg_none", {}, base="control")).status == 404
+
+    run(main())
+
+
 def test_the_log_is_numbered_and_can_be_waited_for(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as w:

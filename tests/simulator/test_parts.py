@@ -165,4 +165,6 @@ def test_legs_are_changed_by_name_and_type() -> None:
         Legs().changed({"rings": 3})
     with pytest.raises(ValueError, match="ring"):
         Legs().changed({"ring": "long"})
+    with pytest.raises(ValueError, match="read_back"):
+        Legs().changed({"read_back": "music"})
     assert words("psap", "911", None).startswith("9 1 1, this is a simulation.")
