@@ -24,6 +24,10 @@ class Step:
     state: str
     """`waiting`, `running`, `done`, `failed`."""
     detail: str = ""
+    since: float | None = None
+    """Unix seconds since when it has been running or has failed; None otherwise."""
+    seconds: float | None = None
+    """How long it took; None while it is not done, and where it was done before the work began."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from agent.log import trace
 from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status
 from agent.say import say
 from agent.timeline import Timeline, timeline
-from agent.wording import network_sentence, phone_sentence, question, steps
+from agent.wording import network_sentence, phone_sentence, question
 
 DAMAGE_SHOWN = 7 * 86400.0
 """Seconds that a damaged database is mentioned: a technician looks in within a week."""
@@ -55,7 +55,7 @@ class Desk:
             address_id=address_id,
             proven=scene.proven,
             choices=self._choices(address_id),
-            steps=steps(scene, address_id),
+            steps=engine.progress.steps,
             notices=self._notices(),
             phone=phone_sentence(engine.voice, overdue=scene.voice_overdue),
             network=network_sentence(engine.network),
@@ -124,6 +124,7 @@ class Desk:
         if place is not None and place.confirmation is not None:
             said = place.confirmation
             hints.append((said.civic, said.address_id, say("last confirmed on this network")))
+        hints += self._of_this_connection()
         if engine.memory.last_confirmed is not None:
             hints.append((engine.memory.last_confirmed, None, say("confirmed last")))
         if engine.policy.configured is not None:
@@ -134,6 +135,17 @@ class Desk:
             for civic in engine.store.lost_addresses(engine.user)
         ]
         return self._merge(hints, in_use)
+
+    def _of_this_connection(self) -> list[tuple[CivicAddress, str | None, str]]:
+        """Return what was confirmed or proven behind the public address that the phone comes from now."""
+        engine, public = self._engine, self._engine.here.public_address
+        if public is None:
+            return []
+        hint: str = say("used on this Internet connection before")
+        places = sorted(engine.memory.places, key=lambda place: -place.last_seen)
+        said = [place.confirmation for place in places if place.public_address == public and place.confirmation]
+        anchored = [item for item in self._saved or () if item.registered_ip == public]
+        return [(one.civic, one.address_id, hint) for one in said] + [(one.civic, one.id, hint) for one in anchored]
 
     def _merge(self, hints: list[tuple[CivicAddress, str | None, str]], in_use: str | None) -> tuple[SavedAddress, ...]:
         found: list[SavedAddress] = []
@@ -190,6 +202,7 @@ class Desk:
 
     async def add_address(self, civic: CivicAddress) -> SavedAddress:
         """See Control."""
+        self._check_user()
         record = await self._api.ensure(civic)
         self._engine.store.remember_address(self._engine.user, record.id, civic)
         self._saved = await self._api.list()

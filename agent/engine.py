@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from agent.clock import SANE_WALL, Clock
+from agent.control import Step
 from agent.decide import Facts, Memory, Policy, decide
 from agent.dialstack.binding import BindingWorker
 from agent.dialstack.civic import same_address
@@ -32,12 +33,14 @@ from agent.model import (
     VoiceState,
     Wanted,
 )
+from agent.progress import Progress
 from agent.settings import Settings
 from agent.status import Light, Scene, light
 from agent.store import DecisionRow, Store
 from agent.tally import Tally
 from agent.undated import Undated
 from agent.whereabouts import Judge, Whereabouts
+from agent.wording import steps
 
 VOICE_GRACE = 3.0
 """Seconds that the voice process may be away before the light says so: a restart takes a fraction of one."""
@@ -92,6 +95,7 @@ class Engine:
         self.light = Light(StatusKind.CONNECTING, "starting", "", "")
         self.light_since = clock.wall()
         self.exposure = Exposure(store, clock)
+        self.progress = Progress(clock)
         self.tally = Tally()
         self._undated = Undated(store)
         self._voice_lost_at: float | None = clock.monotonic()
@@ -439,9 +443,21 @@ class Engine:
             self.exposure.moved(fresh.kind, fresh.cause, event_at)
             self.store.past.changed(self.clock.wall(), fresh.kind, fresh.cause, fresh.sentence)
             self.light = fresh
+        self.progress.follow(self._work(), self.steps())
         self._version += 1
         event, self._changed = self._changed, asyncio.Event()
         event.set()
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return the progress of the work under way, without its times."""
+        scene = self.scene()
+        return steps(scene, self.binding.address_id if scene.present is not None else None)
+
+    def _work(self) -> tuple[object, ...]:
+        """Return what tells one piece of work from the next."""
+        wanted = self.decision.wanted if self.decision is not None else None
+        generation = self.network.generation if self.network is not None else 0
+        return (generation, wanted.attempt, wanted.civic) if wanted is not None else (generation,)
 
     async def wait_change(self, version: int) -> int:
         """Return the newest version as soon as it differs from the one given."""

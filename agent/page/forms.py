@@ -13,6 +13,17 @@ from agent.say import Said, say
 NO_UNIT = "no_unit"
 """The checkbox that says: the street address alone finds this phone."""
 
+AGAIN = "again"
+"""The button that goes back to the form with what was typed."""
+LABELS = {
+    "address_number": say("Number"),
+    "street": say("Street"),
+    "unit": say("Suite, floor or room"),
+    "city": say("City"),
+    "state": say("State"),
+    "postal_code": say("ZIP code"),
+    "country": say("Country"),
+}
 PLAIN = {
     "the house number is missing": say("Enter the number of the building."),
     "the street is missing": say("Enter the name of the street."),
@@ -82,6 +93,21 @@ def read(fields: Mapping[str, str]) -> tuple[CivicAddress | None, AddressForm]:
     if not values["unit"].strip() and NO_UNIT not in values:
         civic, wrong = None, {**wrong, "unit": UNIT_MISSING}
     return civic, AddressForm(values, _in_order(wrong))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace(".", " ").replace(",", " ").casefold().split())
+
+
+def as_typed(typed: CivicAddress, normalized: CivicAddress) -> bool:
+    """Tell whether the platform kept what was typed, upper case, dots and spaces apart."""
+    return all(_plain(getattr(typed, name)) == _plain(getattr(normalized, name)) for name in FIELDS)
+
+
+def changed(form: AddressForm, normalized: CivicAddress) -> tuple[tuple[str, str, str], ...]:
+    """Return (label, typed, as the platform writes it) of every field that differs."""
+    pairs = ((name, form.values.get(name, "").strip(), str(getattr(normalized, name))) for name in FIELDS)
+    return tuple((LABELS[name], before, after) for name, before, after in pairs if _plain(before) != _plain(after))
 
 
 def refused(form: AddressForm, error: AgentError) -> AddressForm:

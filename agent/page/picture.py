@@ -22,7 +22,7 @@ LANES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("good", say("Proven"), (StatusKind.BOUND,)),
     ("warn", say("Not confirmed"), (StatusKind.PROVISIONAL,)),
     ("busy", say("Connecting"), (StatusKind.CONNECTING,)),
-    ("bad", say("No address, or needs help"), (StatusKind.UNBOUND, StatusKind.FAULT)),
+    ("bad", say("No address, or a fault"), (StatusKind.UNBOUND, StatusKind.FAULT)),
     ("off", say("No network"), (StatusKind.OFFLINE,)),
     ("none", say("Not known"), (UNKNOWN,)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import jinja2
@@ -65,6 +65,9 @@ class Renderer:
             at=lambda at: words.clock_time(at, self._clock.wall(), self.zone),
             iso=lambda at: words.iso_time(at, self.zone),
             duration=words.duration,
+            took=words.took,
+            age=lambda at: round(max(0.0, self._clock.wall() - at), 1),
+            to_the_second=lambda at: datetime.fromtimestamp(at, self.zone).strftime("%H:%M:%S"),
             street_line=words.street_line,
             city_line=words.city_line,
             verdict=words.verdict,

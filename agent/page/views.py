@@ -92,21 +92,29 @@ class HomeViews:
         raise web.HTTPSeeOther("/")
 
     async def new(self, request: web.Request) -> web.StreamResponse:
-        """Show the address form, filled in when the platform refused what it holds."""
+        """Show the address form, filled in with what the platform refused or what it shall be like."""
         overview = self._control.overview()
         known = None
         if overview.ask is Ask.FIX_ADDRESS:
             known = overview.address or next((choice.civic for choice in overview.choices), None)
+        if "like" in request.query:
+            known = next((one.civic for one in overview.choices if one.id == request.query["like"]), known)
         return self._form(request, overview, forms.blank(known), 200)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
-        """Register the address and confirm in one go that the phone is there."""
+        """Register the address and confirm that the phone is there, once its spelling is accepted.
+
+        The platform may normalize what was typed into another door: then it is shown, and nothing is confirmed yet.
+        """
         fields = await guard.read_form(request)
         civic, form = forms.read(fields)
-        if civic is None:
-            return self._form(request, self._control.overview(), form, 422)
+        if civic is None or forms.AGAIN in fields:
+            return self._form(request, self._control.overview(), form, 422 if civic is None else 200)
         try:
-            after = await self._control.confirm(address_id=None, civic=civic, who=guard.who(request))
+            saved = await self._control.add_address(civic)
+            if saved.id is not None and not forms.as_typed(civic, saved.civic):
+                return self._accept(request, form, saved)
+            after = await self._control.confirm(address_id=saved.id, civic=None, who=guard.who(request))
         except AgentError as error:
             shown = self._form(request, self._control.overview(), forms.refused(form, error), status_of(error))
             shown.headers.update(headers_of(error))
@@ -117,6 +125,11 @@ class HomeViews:
     def _form(self, request: web.Request, overview: Overview, form: forms.AddressForm, status: int) -> web.Response:
         csrf = guard.csrf_token(request)
         return html(self._renderer.page("address_form.html", overview, csrf, form=form), status)
+
+    def _accept(self, request: web.Request, form: forms.AddressForm, saved: SavedAddress) -> web.Response:
+        csrf, changed = guard.csrf_token(request), forms.changed(form, saved.civic)
+        overview = self._control.overview()
+        return html(self._renderer.page("address_accept.html", overview, csrf, form=form, saved=saved, changed=changed))
 
     def _saved(self, request: web.Request, after: Overview) -> None:
         where = say("This phone is at {street}.", street=street_line(after.address)) if after.address else ""

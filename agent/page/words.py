@@ -171,6 +171,13 @@ def iso_time(at: float, zone: tzinfo | None = None) -> str:
     return datetime.fromtimestamp(at, zone).astimezone(zone).isoformat(timespec="seconds")
 
 
+def took(seconds: float) -> str:
+    """Return how long a step took: `0.4 s`, and as `duration` from ten seconds on."""
+    if seconds < 0.05:  # noqa: PLR2004 - rounds to nothing
+        return say("at once")
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)  # noqa: PLR2004 - seconds
+
+
 def duration(seconds: float) -> str:
     """Return a duration in its two largest units: `12 s`, `3 min 5 s`, `2 days 4 h`."""
     left = round(seconds)

@@ -12,7 +12,7 @@ import pytest
 from agent.control import SavedAddress
 from agent.errors import Backoff, NeedsHuman
 from agent.model import Ask, Reasons, StatusKind
-from agent.page import words
+from agent.page import forms, words
 from tests.page.client import Client, play, post, text_of, token_in
 from tests.page.fake_control import DEPOT, OFFICE, FakeControl, overview, steps
 
@@ -272,5 +272,56 @@ def test_the_past_can_be_taken_along_as_files(tmp_path: Path) -> None:
                 assert response.content_type == kind
                 assert response.headers["Content-Disposition"] == f'attachment; filename="history-week.{name}"'
                 assert "Moved to another place: link eth0 lost carrier." in await response.text()
+
+    play(tmp_path, scenario)
+
+
+HARBOR = ELSEWHERE | {
+    "address_number": "77",
+    "street": "Harbor Boulevard",
+    "city": "Alameda",
+    "state": "CA",
+    "postal_code": "94607",
+}
+
+
+def test_another_spelling_is_shown_for_acceptance_before_anything_is_confirmed(tmp_path: Path) -> None:
+    async def scenario(control: FakeControl, client: Client) -> None:
+        form = await text_of(client, "/addresses/new")
+        status, _, page = await post(client, "/addresses/new", form, **HARBOR)
+        assert status == 200
+        assert control.confirmed == []
+        assert "911 would send help to" in page
+        assert "entered: Harbor Boulevard; now: <strong>Harbor Blvd</strong>" in page
+        assert "entered: Alameda; now: <strong>Oakland</strong>" in page
+        assert "entered: CA" not in page, "what was kept is not listed"
+        status, _, again = await post(client, "/addresses/new", page, again="yes", **HARBOR)
+        assert status == 200
+        assert 'value="Alameda"' in again
+        address_id = next(reversed(control.saved))
+        assert (await post(client, "/confirm", page, address_id=address_id))[:2] == (303, "/")
+        assert [civic.city for civic, _ in control.confirmed] == ["Oakland"]
+
+    play(tmp_path, scenario)
+
+
+def test_case_dots_and_spaces_are_no_other_spelling(tmp_path: Path) -> None:
+    async def scenario(_control: FakeControl, client: Client) -> None:
+        form = await text_of(client, "/addresses/new")
+        typed = ELSEWHERE | {"street": " rail  RD. "}
+        assert forms.as_typed(replace(DEPOT, street="rail  RD."), DEPOT)
+        assert not forms.as_typed(replace(DEPOT, unit="Suite 2"), DEPOT)
+        assert (await post(client, "/addresses/new", form, **typed))[0] == 303
+
+    play(tmp_path, scenario)
+
+
+def test_an_address_like_a_saved_one_begins_with_it_and_known_places_are_suggested(tmp_path: Path) -> None:
+    async def scenario(control: FakeControl, client: Client) -> None:
+        control.ask_place()
+        form = await text_of(client, "/addresses/new?like=emerg_2")
+        assert 'value="Harbor Blvd"' in form
+        assert '<option value="Oakland">' in form
+        assert 'value="Harbor Blvd"' not in await text_of(client, "/addresses/new?like=nothing")
 
     play(tmp_path, scenario)

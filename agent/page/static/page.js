@@ -24,6 +24,15 @@ function alive() {
   alarm = setTimeout(() => { setLost(true); connect(); }, LOST_AFTER);
 }
 
+// the step that is running counts its seconds; its clock is not this computer's
+function tick() {
+  for (const one of document.querySelectorAll(".ticking")) {
+    one.dataset.born ??= performance.now() - 1000 * one.dataset.age;
+    const seconds = Math.round((performance.now() - one.dataset.born) / 1000);
+    if (seconds < 3600) one.textContent = `${seconds} s`;
+  }
+}
+
 function isTyping() {
   const active = document.activeElement;
   return Boolean(active && active.matches("main input, main select, main textarea"));
@@ -36,6 +45,9 @@ function swap(html) {
     if (!old || old.outerHTML === part.outerHTML) continue;
     const key = old.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     const saidBefore = old.dataset.news;
+    for (const open of old.querySelectorAll("details[open][data-key]")) {
+      part.querySelector(`details[data-key="${CSS.escape(open.dataset.key)}"]`)?.setAttribute("open", "");
+    }
     old.replaceWith(part);
     if (key) document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
     if (part.dataset.part === "question") settle(part);
@@ -93,4 +105,16 @@ addEventListener("pageshow", (event) => { if (event.persisted) location.reload()
 // a page that is being left shows no alarm
 addEventListener("pagehide", () => { clearTimeout(alarm); stream?.close(); });
 
-if (document.querySelector("[data-part]")) connect();
+// an on-screen keyboard covers the lower half: the field that is typed in stays in sight
+visualViewport?.addEventListener("resize", () => {
+  if (isTyping()) document.activeElement.scrollIntoView({ block: "center" });
+});
+const country = document.getElementById("country");
+country?.addEventListener("change", digits);
+function digits() {
+  const code = document.getElementById("postal_code");
+  if (code) code.inputMode = country.value === "US" ? "numeric" : "text";
+}
+if (country) digits();
+
+if (document.querySelector("[data-part]")) { setInterval(tick, 1000); connect(); }
