@@ -104,6 +104,7 @@ def open_database(path: Path | None) -> sqlite3.Connection:
     """
     database = _connect(path)
     try:
+        _known_version(database)  # before anything is written: even the journal's mode stands in the file
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -148,11 +149,17 @@ def _version(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrate(database: sqlite3.Connection) -> None:
-    """Take every step that is missing, read every record back, and switch foreign keys on."""
+def _known_version(database: sqlite3.Connection) -> int:
+    """Return the version; raises StoreTooNew."""
     version = _version(database)
     if version > len(MIGRATIONS):
         raise StoreTooNew(f"the database has version {version}, this program knows {len(MIGRATIONS)}")
+    return version
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    """Take every step that is missing, read every record back, and switch foreign keys on."""
+    version = _known_version(database)
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
         _take_step(database, number, step)
     _check_records(database)
