@@ -22,6 +22,7 @@ from agent.desk import Desk
 from agent.engine import Engine
 from agent.errors import AgentError
 from agent.lag import Lag
+from agent.liveness import Liveness
 from agent.log import setup, trace
 from agent.metrics import Metrics
 from agent.model import CallView, StatusKind, VoiceState
@@ -53,6 +54,7 @@ class App:
         settings, problems = self.configuration.layers.settings, self.configuration.layers.problems
         self.settings = settings
         self.rng = random.Random()  # noqa: S311 - jitter
+        self.liveness = Liveness(self.clock)
         self.store, store_problem = _open_store(settings)
         self.voice = VoiceClient(settings.sip.socket, self._voice_changed, self.rng, self._call_heard)
         self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
@@ -119,7 +121,11 @@ class App:
         await self._shut_down([*tasks, watchdog])
 
     async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        await supervise(name, work, clock=self.clock, rng=self.rng, on_gap=self.engine.gap)
+        async def watched() -> None:
+            with self.liveness.section(name):
+                await work()
+
+        await supervise(name, watched, clock=self.clock, rng=self.rng, on_gap=self.engine.gap)
 
     async def _open_page(self) -> None:
         try:
@@ -178,9 +184,13 @@ class App:
                 await self.desk.refresh()
 
     async def _feed_watchdog(self) -> None:
+        """Tell the service manager that all is well, as long as it is; else it starts the agent anew."""
         interval = watchdog_interval()
         while interval is not None:
-            notify(WATCHDOG="1")
+            if stuck := self.liveness.stuck():
+                trace("stuck", workers=", ".join(stuck), action="the service manager starts the agent anew")
+            else:
+                notify(WATCHDOG="1")
             await asyncio.sleep(interval)
 
 

@@ -19,6 +19,7 @@ from agent.dialstack.proof import Binding, Proof, differs, proven
 from agent.dialstack.tokens import other_user
 from agent.errors import AddressRefused
 from agent.exposure import Exposure
+from agent.liveness import waiting
 from agent.log import trace
 from agent.model import (
     SOMEWHERE,
@@ -461,8 +462,9 @@ class Engine:
 
     async def wait_change(self, version: int) -> int:
         """Return the newest version as soon as it differs from the one given."""
-        while version == self._version:
-            await self._changed.wait()
+        with waiting():
+            while version == self._version:
+                await self._changed.wait()
         return self._version
 
 

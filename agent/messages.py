@@ -32,6 +32,7 @@ MESSAGES: Final[Mapping[str, tuple[str, int]]] = {
     "worker": ("169a4b3ec111480bbacfdef4b4ebbc45", ERROR),
     "other_device": ("428e01dca75244d7a02ae35bc5d1f3fe", WARNING),
     "clock_unset": ("3789570860984db487c599ddaf38e781", WARNING),
+    "stuck": ("32a46d03c20e4ae6af2da73b6bdb2d0e", ERROR),
     "call:emergency": ("e41d9460ee2e44aa9c56d9f84d7df5bc", WARNING),
     "call:emergency_ended": ("38e27489a5d64f8bb20f2a0811f5d47c", WARNING),
     "hung": ("d01e2e285ad243a2a19a6595a832b69c", ERROR),

@@ -11,6 +11,7 @@ from agent.dialstack.rest import RestClient
 from agent.dialstack.signalling import WebSocketSignalling
 from agent.dialstack.tokens import Tokens
 from agent.engine import Engine
+from agent.liveness import part, waiting
 from agent.settings import Settings
 from agent.tasks import end
 
@@ -65,11 +66,16 @@ class PlatformSide:
         """Work until cancelled."""
         while True:
             self._renewed.clear()
-            work = asyncio.create_task(self.worker.run(), name="binding-worker")
+            work = asyncio.create_task(self._work(), name="binding-worker")
             renewed = asyncio.create_task(self._renewed.wait(), name="binding-renewed")
             try:
-                await asyncio.wait({work, renewed}, return_when=asyncio.FIRST_COMPLETED)
+                with waiting():
+                    await asyncio.wait({work, renewed}, return_when=asyncio.FIRST_COMPLETED)
                 if work.done():
                     work.result()  # it never ends but by a defect, which the supervisor must see
             finally:
                 await end(work, renewed)
+
+    async def _work(self) -> None:
+        with part("worker"):
+            await self.worker.run()

@@ -19,6 +19,7 @@ from agent.dialstack.prover import Prover, Surroundings
 from agent.dialstack.watching import SessionOver, Watch
 from agent.effort import Budget
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
+from agent.liveness import part, waiting
 from agent.model import AddressSource, CivicAddress, NetworkState, VoiceState, Wanted
 from agent.say import say
 from agent.tasks import end
@@ -119,16 +120,21 @@ class BindingWorker:
         try:
             while True:
                 self._changed.clear()
-                work = asyncio.create_task(self._work(), name="binding-work")
+                work = asyncio.create_task(self._watched_work(), name="binding-work")
                 changed = asyncio.create_task(self._changed.wait(), name="binding-changed")
                 try:
-                    await asyncio.wait({work, changed}, return_when=asyncio.FIRST_COMPLETED)
+                    with waiting():
+                        await asyncio.wait({work, changed}, return_when=asyncio.FIRST_COMPLETED)
                     if work.done():
                         work.result()  # it never ends but by a defect, which the supervisor must see
                 finally:
                     await end(work, changed)
         finally:
             await self._drop()
+
+    async def _watched_work(self) -> None:
+        with part("attempt"):
+            await self._work()
 
     async def _work(self) -> None:
         """Serve one wanted state until it is replaced (the task is cancelled)."""
@@ -137,9 +143,9 @@ class BindingWorker:
             if network is not None and not network.interrupted and network.api is None:
                 await self._drop()
             self._publish(phase="idle", proof=None, problem=None)
-            await asyncio.Event().wait()
+            await _for(asyncio.Event())
         assert wanted is not None  # noqa: S101 - checked above
-        await self._free.wait()
+        await _for(self._free)
         if not self._kept(wanted):
             await self._drop()
             self._null_anchor = False
@@ -152,7 +158,8 @@ class BindingWorker:
         while True:
             delay = await self._try(wanted)
             self._publish(phase="waiting", proof=None, retry_in=delay)
-            await asyncio.sleep(delay)
+            with waiting():
+                await asyncio.sleep(delay)
 
     def _kept(self, wanted: Wanted) -> bool:
         """Tell whether the open session already serves what is wanted (never reconnect a healthy one)."""
@@ -220,14 +227,14 @@ class BindingWorker:
         if watch.closed is None:
             while watch.closed is None:
                 watch.bad.clear()
-                await watch.bad.wait()
+                await _for(watch.bad)
         closed = watch.closed
         await self._drop()
         if self._clock.monotonic() - began >= STABLE:
             self._backoff.reset()
         if closed.how is Ended.REPLACED:
             self._publish(problem=_replaced())
-            await asyncio.Event().wait()
+            await _for(asyncio.Event())
         return self._backoff.next(schedule=TRANSIENT)
 
     # ------------------------------------------------------------------ one attempt
@@ -238,7 +245,7 @@ class BindingWorker:
         if wanted.civic is not None:
             self._publish(phase="address", problem=None, retry_in=None)
             address_id = await self._prepare(wanted, wanted.civic)
-        await self._free.wait()
+        await _for(self._free)
         self._publish(phase="present", address_id=address_id, problem=None, retry_in=None)
         self._listener.present(wanted, address_id if self._ways.sip else None)
         watch = await self._open(token, address_id if self._ways.signalling else None)
@@ -270,7 +277,7 @@ class BindingWorker:
         if not kept:
             self._null_anchor = record.registered_ip is None
         if not kept and must_clear(record, self._anchor(wanted), self._listener.public_address()):
-            await self._free.wait()
+            await _for(self._free)
             self.budget.spend()
             await self._api.clear(record.id)
             self._null_anchor = True
@@ -358,7 +365,7 @@ class BindingWorker:
             raise SessionOver
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._around.poke.wait()
+                await _for(self._around.poke)
         self._around.poke.clear()
         if watch.bad.is_set():
             raise SessionOver
@@ -416,6 +423,12 @@ def _same_work(one: Wanted, other: Wanted) -> bool:
         return False
     same_id = one.address_id is not None and one.address_id == other.address_id
     return one.civic == other.civic or (same_id and one.civic is not None and other.civic is not None)
+
+
+async def _for(event: asyncio.Event) -> None:
+    """Wait on purpose, however long it takes."""
+    with waiting():
+        await event.wait()
 
 
 def _replaced() -> NeedsHuman:

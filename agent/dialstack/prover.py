@@ -9,6 +9,7 @@ from agent.dialstack.listener import Listener, Ways
 from agent.dialstack.ports import AddressApi
 from agent.dialstack.proof import Proof, differs, same_ip, voice_presents
 from agent.errors import Retry
+from agent.liveness import waiting
 from agent.model import NetworkState, RegistrationKind, VoiceState, Wanted
 from agent.say import say
 
@@ -96,7 +97,8 @@ class Prover:
         """Wait until the phone line is registered with the id, where SIP presents."""
         while self._ways.sip and not voice_presents(self._around.voice, wanted, address_id):
             self._around.poke.clear()
-            await self._around.poke.wait()
+            with waiting():
+                await self._around.poke.wait()
 
     async def _read_back(self, address_id: str) -> str:
         for pause in READ_BACKS:

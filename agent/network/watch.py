@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.clock import Clock, SleepDetector
+from agent.liveness import waiting
 from agent.model import Gap, NetworkState
 from agent.network.evidence import Seen, gateways
 from agent.network.hints import Hint, Interest, gateway_key
@@ -252,8 +253,9 @@ class NetworkWatcher:
         delay = max(0.0, min(times) - now)
         self._wake.clear()
         try:
-            async with asyncio.timeout(delay):
-                await self._wake.wait()
+            with waiting():
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
         except TimeoutError:
             pass
 

@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from agent.backoff import Backoff, Schedule
+from agent.liveness import waiting
 from agent.model import CallSound, CallView, Registration, RegistrationKind, VoiceInstruction, VoiceState
 from agent.voice.protocol import HEARTBEAT, LINE_LIMIT, VERSION, Message, decode, encode
 
@@ -107,7 +108,7 @@ class VoiceClient:
                 self._send(_path(self._instruction))
             if self._silence is not None:
                 self._send(self._silence)
-            while line := await reader.readline():
+            while line := await _heard(reader):
                 self._silent = 0
                 with contextlib.suppress(ValueError):
                     self._hear(decode(line))
@@ -206,6 +207,12 @@ async def place_call(
             with contextlib.suppress(OSError):
                 await writer.drain()
         writer.close()
+
+
+async def _heard(reader: asyncio.StreamReader) -> bytes:
+    """Return the next line, however long it takes; the heartbeat ends a silence."""
+    with waiting():
+        return await reader.readline()
 
 
 def registration(message: Message) -> Registration:
