@@ -28,6 +28,7 @@ from agent.metrics import Metrics
 from agent.model import CallView, StatusKind, VoiceState
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
+from agent.notify.side import NoticeSide
 from agent.page.access import Access
 from agent.page.pins import Pins
 from agent.page.server import PageServer
@@ -56,13 +57,16 @@ class App:
         self.rng = random.Random()  # noqa: S311 - jitter
         self.liveness = Liveness(self.clock)
         self.store, store_problem = _open_store(settings)
-        self.voice = VoiceClient(settings.sip.socket, self._voice_changed, self.rng, self._call_heard)
+        self.voice = VoiceClient(
+            settings.sip.socket, self._voice_changed, self.rng, self._call_heard, self._calls_settled
+        )
         self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
         self.engine.config_problems, self.engine.store_problem = problems, store_problem
         self.platform = PlatformSide(settings, self.engine, self.clock, self.rng)
         if not problems:
             self.engine.worker = self.platform.worker
-        self.desk = Desk(self.engine, self.platform.rest)
+        self.notices = NoticeSide(self.engine, self.clock, self.rng)
+        self.desk = Desk(self.engine, self.platform.rest, self.notices)
         self.calling = self.desk.calling = assemble(self.engine, self.store, self.clock, settings)
         pins = Pins(settings.paths.state / "pins.json")
         access = Access(settings.page, self.clock, pins=pins, audit=self.store.audit)
@@ -86,7 +90,11 @@ class App:
         self.calling.on_voice(state)
 
     def _call_heard(self, view: CallView) -> None:
+        self.notices.heard(view)
         self.calling.on_call(view)
+
+    def _calls_settled(self) -> None:
+        self.notices.settled()
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
@@ -112,6 +120,7 @@ class App:
             "choices": self._offer_choices,
             "lag": self.lag.run,
             "test calls": self.calling.tester.run,
+            **self.notices.workers(),
         }
         tasks = [asyncio.create_task(self._supervised(name, work), name=name) for name, work in workers.items()]
         notify(READY="1")

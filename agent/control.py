@@ -44,6 +44,75 @@ class SavedAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one channel fared with a notice."""
+
+    channel: str
+    """`webhook`, `email`, `command`, each also with ` (escalation)`."""
+    delivered: bool
+    """It has the newest version."""
+    detail: str
+    """The receiver's word, or why it failed; empty when there is nothing to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """One emergency or test call, as it is told to people (47 CFR 9.16(b)(2))."""
+
+    id: str
+    number: str
+    test: bool
+    headline: str
+    """`911 was dialed from Lobby kiosk.`"""
+    told: str
+    """What 911 was told of the location, as sure as it is; one sentence."""
+    here: str
+    """Where the phone is, as sure as it is; one sentence."""
+    callback_number: str
+    dialed_at: float
+    """Unix seconds, as all times here."""
+    answered_at: float | None
+    ended_at: float | None
+    seconds: float | None
+    """Seconds of talk."""
+    outcome: str
+    callback_at: float | None
+    """A call came in after it."""
+    escalated_at: float | None
+    acknowledged_at: float | None
+    acknowledged_by: str
+    open: bool
+    """Somebody should acknowledge it."""
+    late: bool
+    """The agent was not there when it was dialed."""
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """An emergency call, or the time in which the dispatcher may call back: what to read aloud."""
+
+    number: str
+    test: bool
+    phase: str
+    """`call`, `window` (it is over, the dispatcher may call back), `callback` (a call came in)."""
+    since: float
+    """Unix seconds of the dialing."""
+    answered_at: float | None
+    until: float | None
+    """Unix seconds of the end of the window; None: a call is up."""
+    here: CivicAddress | None
+    """Where the phone is; None: not known."""
+    certainty: str
+    """`confirmed`, `unconfirmed`, `unknown`: of `here`."""
+    conveyed: str
+    """`proven`, `provisional`, `unproven`, `none`, `unknown`: of what 911 was given with the call."""
+    differs: bool
+    """911 was given another address than `here`, or none."""
+    callback_number: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """Everything that Home shows."""
 
@@ -76,6 +145,10 @@ class Overview:
     """The test call to 933 that is being made."""
     test_last: Evidence | None = None
     """The newest test call."""
+    emergency: Emergency | None = None
+    """What to read aloud while an emergency call, its callback window or a test call is on."""
+    alerts: tuple[NoticeRecord, ...] = ()
+    """Emergency calls that nobody acknowledged, and test calls that are up; newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,4 +225,16 @@ class Control(Protocol):
 
     def places(self) -> tuple[PlaceRecord, ...]:
         """Return the known places, the current one first."""
+        ...
+
+    def notices(self, limit: int = 50) -> tuple[NoticeRecord, ...]:
+        """Return the newest notices of emergency and test calls, newest first."""
+        ...
+
+    def acknowledge(self, notice_id: str, who: str) -> NoticeRecord:
+        """Record that a person takes care of a call; on disk when it returns, unless the disk fails."""
+        ...
+
+    async def test_notices(self) -> tuple[Delivery, ...]:
+        """Send a notice marked as a test through every channel and return how each fared."""
         ...

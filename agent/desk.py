@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from agent import __version__
 from agent.calling import Calling
 from agent.clock import SANE_WALL
-from agent.control import DecisionRecord, Overview, PlaceRecord, SavedAddress
+from agent.control import DecisionRecord, Delivery, NoticeRecord, Overview, PlaceRecord, SavedAddress
 from agent.dialstack.civic import same_address
 from agent.dialstack.ports import AddressApi
 from agent.engine import Engine
 from agent.errors import AddressGone, NeedsHuman
 from agent.log import trace
 from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status
+from agent.notify.side import NoticeSide
 from agent.say import say
 from agent.timeline import Timeline, timeline
 from agent.wording import network_sentence, phone_sentence, question
@@ -25,9 +26,10 @@ DAMAGE_SHOWN = 7 * 86400.0
 class Desk:
     """Implements Control."""
 
-    def __init__(self, engine: Engine, api: AddressApi) -> None:
+    def __init__(self, engine: Engine, api: AddressApi, notices: NoticeSide) -> None:
         self._engine = engine
         self._api = api
+        self._notice_side = notices
         self._saved: tuple[EmergencyAddress, ...] | None = None
         """What the platform listed last; None: not asked yet."""
         self.calling: Calling | None = None
@@ -67,6 +69,8 @@ class Desk:
             interlock=engine.voice.interlock,
             test_running=self.calling.tester.running if self.calling is not None else None,
             test_last=next(iter(self.calling.tester.past), None) if self.calling is not None else None,
+            emergency=self._notice_side.emergency(),
+            alerts=self._notice_side.alerts(),
         )
 
     async def changes(self) -> AsyncIterator[Overview]:
@@ -198,7 +202,19 @@ class Desk:
         ]  # fmt: skip
         return tuple(sorted(records, key=lambda record: (not record.current, -record.last_seen)))
 
+    def notices(self, limit: int = 50) -> tuple[NoticeRecord, ...]:
+        """See Control."""
+        return self._notice_side.records(limit)
+
     # ------------------------------------------------------------------ acting
+
+    def acknowledge(self, notice_id: str, who: str) -> NoticeRecord:
+        """See Control."""
+        return self._notice_side.acknowledge(notice_id, who)
+
+    async def test_notices(self) -> tuple[Delivery, ...]:
+        """See Control."""
+        return await self._notice_side.test()
 
     async def add_address(self, civic: CivicAddress) -> SavedAddress:
         """See Control."""

@@ -66,7 +66,7 @@ class Notice:
     uid: str
     """Opaque; the same in every channel, so that receivers can drop what they have."""
     call: str
-    """Names the call on this device for all time: boot, life of the voice process, number."""
+    """Names the call on this device for all time: boot, then `Call.name`."""
     number: str
     """`911`, `933`, ..."""
     test: bool
@@ -126,7 +126,7 @@ class Call:
     """What the voice process says of one call."""
 
     name: str
-    """See `Notice.call`."""
+    """Names the call in this boot (`CallView.name`)."""
     number: str
     """As dialed, an emergency number normalized; of an incoming call who calls."""
     incoming: bool

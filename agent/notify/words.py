@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.model import CivicAddress
 from agent.notify.notice import Certainty, Conveyed, Event, Notice, Where
+from agent.say import say
 
 FORMAT = 1
 """Version of the JSON; within it fields are only added."""
@@ -46,30 +47,36 @@ def headline(notice: Notice) -> str:
     """Return the fact of the call in one sentence."""
     device = one_line(notice.device)
     if notice.test:
-        return f"TEST: {notice.number} was dialed from {device}. This is not an emergency."
-    return f"{notice.number} was dialed from {device}."
+        return say(
+            "TEST: {number} was dialed from {device}. This is not an emergency.", number=notice.number, device=device
+        )
+    return say("{number} was dialed from {device}.", number=notice.number, device=device)
 
 
 def told(where: Where) -> str:
     """Return what 911 was told, as sure as it is."""
-    text = where.told.one_line() if where.told is not None else "an address whose text is not known here"
-    return {
-        Conveyed.PROVEN: f"911 was given {text}. That is proven on this network.",
-        Conveyed.PROVISIONAL: f"911 was given {text}, but nobody has confirmed that the phone is there.",
-        Conveyed.UNPROVEN: f"911 may have been given {text}; that is not proven.",
-        Conveyed.NONE: "911 was given no address by this phone.",
-        Conveyed.UNKNOWN: "It is not known yet which address 911 was given.",
-    }[where.conveyed]
+    if where.conveyed is Conveyed.NONE:
+        return say("911 was given no address by this phone.")
+    if where.conveyed is Conveyed.UNKNOWN:
+        return say("It is not known yet which address 911 was given.")
+    if where.told is None:
+        return say("911 may have been given an address that is not known here; that is not proven.")
+    text = where.told.one_line()
+    if where.conveyed is Conveyed.PROVEN:
+        return say("911 was given {address}. That is proven on this network.", address=text)
+    if where.conveyed is Conveyed.PROVISIONAL:
+        return say("911 was given {address}, but nobody has confirmed that the phone is there.", address=text)
+    return say("911 may have been given {address}; that is not proven.", address=text)
 
 
 def here(where: Where) -> str:
     """Return where to go."""
-    text = where.here.one_line() if where.here is not None else ""
-    return {
-        Certainty.CONFIRMED: f"The phone is at {text}. Staff confirmed that.",
-        Certainty.UNCONFIRMED: f"The phone should be at {text}. Nobody has confirmed that: check.",
-        Certainty.UNKNOWN: "It is not known where the phone is.",
-    }[where.certainty]
+    if where.here is None or where.certainty is Certainty.UNKNOWN:
+        return say("It is not known where the phone is.")
+    text = where.here.one_line()
+    if where.certainty is Certainty.CONFIRMED:
+        return say("The phone is at {address}. Staff confirmed that.", address=text)
+    return say("The phone should be at {address}. Nobody has confirmed that: check.", address=text)
 
 
 def moment(at: float) -> str:

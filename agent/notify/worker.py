@@ -12,10 +12,10 @@ import random
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.clock import Clock
+from agent.control import Delivery
 from agent.errors import AgentError, Backoff, NeedsHuman
 from agent.log import trace
 from agent.notify import core, words
@@ -27,6 +27,8 @@ from agent.store import Store
 
 KICK_SPACING = 10.0
 """Seconds that a channel was left alone before a network that came back makes it try at once (S11)."""
+MISSED_SLACK = 10.0
+"""Seconds by which the end of a call and the beginning of its window may seem to differ: a clock is slewed."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -38,22 +40,12 @@ def boot_id() -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How one channel fared with one notice, for people."""
-
-    channel: str
-    delivered: bool
-    """It told the newest version."""
-    detail: str
-
-
 class Notifier:
     """Owns all notices; `on_change` is called whenever what people see of them changed."""
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Callable[[], Settings],
         store: Store,
         clock: Clock,
         rng: random.Random,
@@ -93,7 +85,7 @@ class Notifier:
         if call.incoming:
             self._came_in(call, now)
             return
-        known = self._of(call.name)
+        known = self.find(call.name)
         notice = core.heard(known, call, now, lambda: self._make(call, now))
         if notice is not None and notice != known:
             self._put(notice)
@@ -101,8 +93,17 @@ class Notifier:
     def settle(self, names: frozenset[str]) -> None:
         """Take the names of all calls that are up, after a (re)connection: what is not among them is over."""
         for notice in list(self.notices.values()):
-            if notice.ended_at is None and notice.call not in names:
+            if notice.ended_at is None and notice.call not in {f"{self._boot}/{name}" for name in names}:
                 self._put(core.ended(notice, self._now(), "the call was lost from sight"))
+
+    def missed(self, name: str, ended_ago: float) -> None:
+        """Take that an emergency call was over before anybody told us of it: only its callback window is left."""
+        now = self._now()
+        over = now.wall - ended_ago
+        if any(not item.test and (item.ended_at or now.wall) >= over - MISSED_SLACK for item in self.notices.values()):
+            return
+        call = Call(name, "911", incoming=False, emergency=True, state="ended", dialed_ago=ended_ago)
+        self._put(core.ended(self._make(call, now), now, "it was over when this program started"))
 
     def located(self) -> None:
         """Look whether the location can be said now that could not be said at first."""
@@ -113,9 +114,9 @@ class Notifier:
                     self._put(found)
 
     def _make(self, call: Call, now: Now) -> Notice:
-        settings = self._settings
+        settings = self._settings()
         return Notice(
-            uid=uuid.uuid4().hex, call=call.name, number=call.number, test=call.number in core.TESTS,
+            uid=uuid.uuid4().hex, call=f"{now.boot}/{call.name}", number=call.number, test=call.number in core.TESTS,
             dialed_at=now.wall - call.dialed_ago, boot=now.boot, boot_at=now.boottime - call.dialed_ago,
             device=settings.device.name, callback_number=settings.notify.callback_number or settings.sip.username,
             where=self._where(call.presented_id), late=call.state != "calling",
@@ -130,8 +131,9 @@ class Notifier:
             if told != last:
                 self._put(told)
 
-    def _of(self, name: str) -> Notice | None:
-        return next((notice for notice in self.notices.values() if notice.call == name), None)
+    def find(self, name: str) -> Notice | None:
+        """Return the notice of a call of this boot, None if there is none."""
+        return next((notice for notice in self.notices.values() if notice.call == f"{self._boot}/{name}"), None)
 
     def _put(self, notice: Notice) -> None:
         """Make this the newest version, on disk, and let everybody know."""
@@ -160,7 +162,7 @@ class Notifier:
             self._put(taken)
         return taken
 
-    async def test(self) -> tuple[Report, ...]:
+    async def test(self) -> tuple[Delivery, ...]:
         """Send a notice that is marked as a test through every channel at once; it is not kept."""
         now = self._now()
         call = Call(f"test/{uuid.uuid4().hex}", "933", incoming=False, emergency=True, state="calling")
@@ -168,14 +170,14 @@ class Notifier:
         trace("emergency_notice_test", id=notice.uid)
         return tuple(await asyncio.gather(*(self._try(channel, notice) for channel in self.channels)))
 
-    async def _try(self, channel: Channel, notice: Notice) -> Report:
+    async def _try(self, channel: Channel, notice: Notice) -> Delivery:
         try:
             detail = await channel.deliver(notice, (Event.DIALED,))
         except AgentError as error:
-            return Report(channel.name, delivered=False, detail=error.happened)
-        return Report(channel.name, delivered=True, detail=detail)
+            return Delivery(channel.name, delivered=False, detail=error.happened)
+        return Delivery(channel.name, delivered=True, detail=detail)
 
-    def reports(self, uid: str) -> tuple[Report, ...]:
+    def reports(self, uid: str) -> tuple[Delivery, ...]:
         """Return how each channel fared with a notice, as far as it is meant for it."""
         notice, found = self.notices[uid], []
         for channel in self.channels:
@@ -183,7 +185,7 @@ class Notifier:
             if progress.sent or progress.error or core.pending(notice, progress, channel.kind):
                 gone = "given up: " if core.gave_up(notice, progress) else ""
                 detail = f"{gone}{progress.error}" if progress.error else ("" if progress.sent else "under way")
-                found.append(Report(channel.name, progress.sent == notice.version, detail))
+                found.append(Delivery(channel.name, progress.sent == notice.version, detail))
         return tuple(found)
 
     # ------------------------------------------------------------------ workers
@@ -202,8 +204,8 @@ class Notifier:
                 self._woken[name].set()
 
     async def _escalate(self) -> None:
-        after = self._settings.notify.escalate_after
         while True:
+            after = self._settings().notify.escalate_after
             self._watch.clear()
             now = self._now()
             waits = {uid: core.escalates_in(notice, after, now) for uid, notice in self.notices.items()}

@@ -68,6 +68,8 @@ class Renderer:
             took=words.took,
             age=lambda at: round(max(0.0, self._clock.wall() - at), 1),
             to_the_second=lambda at: datetime.fromtimestamp(at, self.zone).strftime("%H:%M:%S"),
+            elapsed=lambda since: max(0, round(self._clock.wall() - since)),
+            minutes=words.minutes,
             street_line=words.street_line,
             city_line=words.city_line,
             verdict=words.verdict,

@@ -20,6 +20,7 @@ from agent.errors import AgentError, NeedsHuman
 from agent.page import api, guard, language, scrape
 from agent.page.access import Access
 from agent.page.announce import Announcer
+from agent.page.api_notices import NoticeApi
 from agent.page.calls_api import CallsApi
 from agent.page.door import Door
 from agent.page.gate import Gate
@@ -32,6 +33,7 @@ from agent.page.views import Flashes, HomeViews
 from agent.page.views_access import AccessViews, to_sign_in
 from agent.page.views_history import HistoryViews
 from agent.page.views_more import MoreViews, problem_page
+from agent.page.views_notices import NoticeViews
 from agent.page.visitor import Channel
 from agent.settings import PageSettings
 from agent.supervisor import supervise
@@ -198,6 +200,8 @@ class PageServer:
             api.Api(self._control, self._streams).routes(),
             HomeViews(self._control, self._renderer, self._streams, flashes).routes(),
             MoreViews(self._control, self._renderer, flashes).routes(),
+            NoticeViews(self._control, self._renderer, flashes).routes(),
+            NoticeApi(self._control).routes(),
             HistoryViews(self._control, self._renderer).routes(),
             AccessViews(self.access, self._control, self._renderer, flashes, lambda: self.link).routes(),
         ):

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.audit import AuditRow
-from agent.control import DecisionRecord, PlaceRecord, SavedAddress
+from agent.control import DecisionRecord, Delivery, NoticeRecord, PlaceRecord, SavedAddress
 from agent.dialstack.civic import civic_from
 from agent.errors import AddressRefused, AgentError
 from agent.model import CivicAddress
@@ -71,6 +71,18 @@ class Places(msgspec.Struct):
     """`GET places`."""
 
     places: tuple[PlaceRecord, ...]
+
+
+class Notices(msgspec.Struct):
+    """`GET notices`."""
+
+    notices: tuple[NoticeRecord, ...]
+
+
+class Deliveries(msgspec.Struct):
+    """`POST notices/test`."""
+
+    deliveries: tuple[Delivery, ...]
 
 
 class Done(msgspec.Struct):

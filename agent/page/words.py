@@ -166,6 +166,13 @@ def day(when: datetime, today: datetime) -> str:
     return say("{day} {month} {year}", day=when.day, month=month, year=when.year)
 
 
+def minutes(seconds: float) -> str:
+    """Return a running time as clocks show it: `0:07`, `12:30`, `1:02:03`."""
+    whole, rest = divmod(round(seconds), 60)
+    hours, whole = divmod(whole, 60)
+    return f"{hours}:{whole:02}:{rest:02}" if hours else f"{whole}:{rest:02}"
+
+
 def iso_time(at: float, zone: tzinfo | None = None) -> str:
     """Return a time for `<time datetime>`."""
     return datetime.fromtimestamp(at, zone).astimezone(zone).isoformat(timespec="seconds")

@@ -23,6 +23,7 @@ from agent.model import (
     Strength,
 )
 from agent.network.place import judge
+from agent.notify.side import NoticeSide
 from agent.settings import DeviceSettings, Settings
 from agent.store import Store
 from tests.engine.virtual_loop import VirtualClock, VirtualLoop
@@ -95,7 +96,8 @@ class World:
             listener=self.engine, clock=self.clock, rng=self.rng, ways=self.engine.ways,
         )  # fmt: skip
         self.engine.worker = self.worker
-        self.desk = Desk(self.engine, rest)
+        notices = NoticeSide(self.engine, self.clock, self.rng, ())
+        self.desk = Desk(self.engine, rest, notices)
         self.started_at = self.loop.time()
         self.task = asyncio.create_task(self.worker.run())
         self.voice.agent_back(self.engine.voice_changed)

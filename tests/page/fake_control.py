@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from agent.control import DecisionRecord, Overview, PlaceRecord, SavedAddress, Step
-from agent.errors import AddressGone, AddressRefused, AgentError
+from agent.control import DecisionRecord, Delivery, Emergency, NoticeRecord, Overview, PlaceRecord, SavedAddress, Step
+from agent.errors import AddressGone, AddressRefused, AgentError, NeedsHuman
 from agent.model import Ask, CivicAddress, Status, StatusKind
 from agent.timeline import Mark, State, Timeline, timeline
 
@@ -81,6 +82,28 @@ def overview(kind: StatusKind = StatusKind.BOUND) -> Overview:
     )
 
 
+def notice(**changes: Any) -> NoticeRecord:
+    """Return a 911 call that nobody acknowledged yet."""
+    record = NoticeRecord(
+        id="notice1", number="911", test=False, headline="911 was dialed from front desk.",
+        told="911 was given 123 Main St, Suite 400, San Francisco, CA 94105. That is proven on this network.",
+        here="The phone is at 123 Main St, Suite 400, San Francisco, CA 94105. Staff confirmed that.",
+        callback_number="+1 415 555 0100", dialed_at=NOON - 65, answered_at=NOON - 60, ended_at=None, seconds=None,
+        outcome="", callback_at=None, escalated_at=None, acknowledged_at=None, acknowledged_by="", open=True,
+        late=False, deliveries=(Delivery("webhook", delivered=True, detail=""),),
+    )  # fmt: skip
+    return replace(record, **changes)
+
+
+def emergency(**changes: Any) -> Emergency:
+    """Return a 911 call under way from a place that staff confirmed."""
+    call = Emergency(
+        number="911", test=False, phase="call", since=NOON - 65, answered_at=NOON - 60, until=None, here=OFFICE,
+        certainty="confirmed", conveyed="proven", differs=False, callback_number="+1 415 555 0100",
+    )  # fmt: skip
+    return replace(call, **changes)
+
+
 @dataclass
 class FakeControl:
     """Implements `agent.control.Control`; what a test wants to see is in plain fields."""
@@ -95,6 +118,8 @@ class FakeControl:
     known_places: list[PlaceRecord] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    told: tuple[NoticeRecord, ...] = ()
+    tested: tuple[Delivery, ...] = ()
     fail: AgentError | None = None
     """Raised by everything that talks to the platform."""
     disk: asyncio.Event | None = None
@@ -244,6 +269,21 @@ class FakeControl:
 
     def places(self) -> tuple[PlaceRecord, ...]:
         return tuple(self.known_places)
+
+    def notices(self, limit: int = 50) -> tuple[NoticeRecord, ...]:
+        return self.told[:limit]
+
+    def acknowledge(self, notice_id: str, who: str) -> NoticeRecord:
+        for one in self.told:
+            if one.id == notice_id:
+                taken = replace(one, open=False, acknowledged_at=NOON, acknowledged_by=who)
+                self.told = tuple(taken if item is one else item for item in self.told)
+                self.show(replace(self.now, alerts=tuple(item for item in self.told if item.open)))
+                return taken
+        raise NeedsHuman("There is no such notice.", code="no_such_notice")
+
+    async def test_notices(self) -> tuple[Delivery, ...]:
+        return self.tested
 
     def _get(self, address_id: str) -> SavedAddress:
         if address_id not in self.saved:

@@ -98,21 +98,6 @@ def test_an_address_that_the_platform_lost_can_be_chosen(tmp_path: Path) -> None
     assert play(tmp_path, scenario).confirmed == [(DEPOT, "local screen")]
 
 
-def test_during_an_emergency_call_the_address_is_there_to_be_read_and_nothing_is_asked(tmp_path: Path) -> None:
-    async def scenario(control: FakeControl, client: Client) -> None:
-        control.ask_place()
-        control.show(replace(control.now, interlock=True))
-        page = await text_of(client, "/")
-        assert "read this aloud" in page
-        assert 'class="aloud">123 Main St, Suite 400<br>San Francisco, CA 94105' in page
-        assert "It is not proven that 911 sees this address." in page
-        assert "/confirm" not in page
-        control.show(replace(control.now, address=None))
-        assert "911 does not have an address from this phone." in await text_of(client, "/")
-
-    play(tmp_path, scenario)
-
-
 def test_progress_notices_and_exposure_are_shown_while_they_last(tmp_path: Path) -> None:
     async def scenario(control: FakeControl, client: Client) -> None:
         working = replace(overview(StatusKind.CONNECTING), steps=steps(2, failed=2), notices=("Database damaged.",))

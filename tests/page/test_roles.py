@@ -20,7 +20,10 @@ OPEN = {
     for method in methods
 }
 """All that somebody may have who is not signed in."""
-FOR_STAFF = {"/confirm", "/addresses/new", "/api/v1/addresses", "/api/v1/confirm"}
+FOR_STAFF = {
+    "/confirm", "/addresses/new", "/notices/acknowledge",
+    "/api/v1/addresses", "/api/v1/confirm", "/api/v1/notices/{id}/acknowledge",
+}  # fmt: skip
 """What staff may change; everything else that changes something is for technicians."""
 
 

@@ -58,6 +58,18 @@ function swap(html) {
   }
 }
 
+// a running time counts from when it was told, by this computer's clock: the phone's may differ
+function tick() {
+  for (const one of document.querySelectorAll("[data-elapsed]")) {
+    one.dataset.base ??= performance.now() - 1000 * Number(one.dataset.elapsed);
+    const seconds = Math.max(0, Math.floor((performance.now() - Number(one.dataset.base)) / 1000));
+    const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+    const two = (value) => String(value).padStart(2, "0");
+    one.textContent = h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+  }
+}
+setInterval(tick, 500);
+
 function settle(part) {
   const until = performance.now() + SETTLE;
   part.classList.add("settling");
