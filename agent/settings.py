@@ -71,7 +71,7 @@ class SipSettings:
     """0 to 3600 seconds that it waits for an ordinary call. Too low: calls are cut off; too high: an upgrade takes as
     long."""
     state_file: FilePath | None = None
-    """What voice needs to come back at once; "": beside the socket."""
+    """What voice needs to come back at once; "": systemd's state folder, else beside the socket."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self._reread, self._in_force, self._reload_due = reread, (settings, password, list(problems)), False
-        self._state_file = settings.state_file or settings.socket.with_name("voice.state")
+        self._state_file = settings.state_file or state.usual_file(settings.socket)
         self.saver = ThreadPoolExecutor(max_workers=1, thread_name_prefix="voice-state")
         """One thread, so that the newest state is the one that stays; the disk may be slow, the call may not."""
         self.state = state.load(self._state_file)

@@ -40,6 +40,12 @@ class State:
 _NAMES = {item.name for item in fields(State)}
 
 
+def usual_file(socket: FilePath) -> FilePath:
+    """Return where the state is kept: in systemd's state folder, which outlives a crash; else beside the socket."""
+    folder = os.environ.get("STATE_DIRECTORY")
+    return FilePath(folder, "voice.state") if folder else socket.with_name("voice.state")
+
+
 def load(path: FilePath, here: Marks | None = None) -> State:
     """Read the state; whatever is wrong with it, an emergency phone starts. Another device's is no state of ours."""
     state = State()
