@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 
 from agent.clock import Clock
+from agent.liveness import waiting
 
 EVERY = 5.0
 """Seconds between looks: two wakeups in ten seconds are nothing, a hang of half a minute is seen."""
@@ -24,7 +25,8 @@ class Lag:
         """Look until cancelled."""
         while True:
             due = self._clock.monotonic() + EVERY
-            await asyncio.sleep(EVERY)
+            with waiting():
+                await asyncio.sleep(EVERY)
             self.seen(self._clock.monotonic() - due)
 
     def seen(self, late: float) -> None:

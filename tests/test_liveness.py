@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from agent.app import App
 from agent.liveness import LIMIT, Liveness, part, waiting
+
+
+WORKERS = 10
+"""The agent has more than so many."""
 
 
 class Hand:
@@ -104,3 +110,32 @@ def test_a_stuck_worker_starves_the_watchdog_and_is_named(tmp_path: Path, monkey
     asyncio.run(story())
     assert not fed.is_set()
     assert said[-1]["workers"] == "binding"
+
+
+def test_every_worker_of_an_agent_with_nothing_to_do_waits_on_purpose(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(
+        f'[paths]\nstate = "{tmp_path}"\n[page]\nport = 0\nsocket = "{tmp_path}/agent.sock"\n'
+        f'[sip]\nsocket = "{tmp_path}/voice.sock"\n[notify_command]\nrun = ["/bin/true"]\n'
+    )
+
+    async def story() -> list[str]:
+        app = App(config)
+        clock = Hand()
+        app.liveness = Liveness(clock)
+        running = asyncio.create_task(app.run())
+        stuck = ["not looked yet"]
+        for _ in range(500):
+            if len(app.liveness._sections) <= WORKERS:
+                await asyncio.sleep(0.01)
+                continue
+            clock.now += 2 * LIMIT
+            if not (stuck := app.liveness.stuck()):
+                break
+            await asyncio.sleep(0.01)  # whoever is at work just now finds a wait soon
+        assert len(app.liveness._sections) > WORKERS
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+        return stuck
+
+    assert asyncio.run(story()) == []

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from agent.clock import Clock
 from agent.control import Delivery, Emergency, NoticeRecord
 from agent.engine import Engine
+from agent.liveness import waiting
 from agent.model import CallView
 from agent.notify import words
 from agent.notify.channels import Channel, build
@@ -50,7 +51,8 @@ class NoticeSide:
 
     async def _take(self) -> None:
         while True:
-            view = await self._inbox.get()
+            with waiting():
+                view = await self._inbox.get()
             if view is None:
                 self._settle()
             else:

@@ -17,6 +17,7 @@ from pathlib import Path
 from agent.clock import Clock
 from agent.control import Delivery
 from agent.errors import AgentError, Backoff, NeedsHuman
+from agent.liveness import waiting
 from agent.log import trace
 from agent.notify import core, words
 from agent.notify.book import NoticeBook
@@ -198,9 +199,9 @@ class Notifier:
     def kick(self) -> None:
         """Try at once what waits for a retry: the network is back."""
         now = self._clock.boottime()
-        for name, waiting in self._not_before.items():
-            if waiting and now - self._tried_at.get(name, -KICK_SPACING) >= KICK_SPACING:
-                waiting.clear()
+        for name, due in self._not_before.items():
+            if due and now - self._tried_at.get(name, -KICK_SPACING) >= KICK_SPACING:
+                due.clear()
                 self._woken[name].set()
 
     async def _escalate(self) -> None:
@@ -273,6 +274,6 @@ class Notifier:
 
 async def _first(event: asyncio.Event, seconds: float | None) -> None:
     """Wait for an event, for so many seconds at most."""
-    with contextlib.suppress(TimeoutError):
+    with waiting(), contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

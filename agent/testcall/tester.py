@@ -19,6 +19,7 @@ import msgspec
 
 from agent.clock import Clock
 from agent.errors import AgentError, NeedsHuman
+from agent.liveness import waiting
 from agent.log import trace
 from agent.model import CallView, VoiceState
 from agent.say import say, sentences
@@ -313,7 +314,8 @@ class CallTester:
             if self.due() is None:
                 with contextlib.suppress(AgentError):
                     await self.start("automatic")
-            await asyncio.sleep(LOOK)
+            with waiting():
+                await asyncio.sleep(LOOK)
 
 
 def _result(call: _Call, hearing: Hearing, *, unreadable: bool) -> Result:

@@ -91,7 +91,8 @@ class VoiceClient:
             finally:  # whatever ended it: unknown is not connected (S12)
                 if self.state.connected:
                     self._change(replace(self.state, connected=False, calls=()))
-            await asyncio.sleep(self._backoff.next(schedule=RECONNECT))
+            with waiting():
+                await asyncio.sleep(self._backoff.next(schedule=RECONNECT))
 
     async def _connection(self) -> None:
         reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=LINE_LIMIT)
