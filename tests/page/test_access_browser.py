@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.page.link_world import STAFF_PIN, TECHNICIAN_PIN, World, link_world
-from tests.page.test_looks import CONTRAST
-from tests.page.window import ARTIFACTS, WIDTHS, Browser, Page, browser, expect
+from tests.page.window import ARTIFACTS, CONTRAST, WIDTHS, Browser, Page, browser, expect
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser

@@ -35,6 +35,37 @@ COUNT_EVENTS = """
     return add.call(this, name, counted);
   };
 """
+CONTRAST = """() => {
+  const channel = (value) => {
+    const part = value / 255;
+    return part <= .04045 ? part / 12.92 : ((part + .055) / 1.055) ** 2.4;
+  };
+  const light = (rgb) => .2126 * channel(rgb[0]) + .7152 * channel(rgb[1]) + .0722 * channel(rgb[2]);
+  const numbers = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const behind = (node) => {
+    for (let one = node; one; one = one.parentElement) {
+      const color = numbers(getComputedStyle(one).backgroundColor);
+      if (color.length === 3 || color[3] > 0) return color;
+    }
+    return [255, 255, 255];
+  };
+  const bad = [];
+  for (const node of document.querySelectorAll('body *')) {
+    const said = [...node.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim());
+    if (!said || !node.checkVisibility() || node.closest('svg, script, noscript')) continue;
+    const [a, b] = [light(numbers(getComputedStyle(node).color)), light(behind(node))];
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) bad.push(`${ratio.toFixed(2)} ${node.outerHTML.slice(0, 120)}`);
+  }
+  return bad;
+}"""
+SMALL_TARGETS = """
+  () => [...document.querySelectorAll('a, button, input:not([type=hidden]), select, textarea, summary')]
+    .filter((one) => one.checkVisibility() && !one.matches('.skip, p a:not(.button), label input'))
+    .filter((one) => { const box = one.getBoundingClientRect(); return box.height < 44 || box.width < 44; })
+    .map((one) => one.outerHTML)
+"""
+"""Targets below 44 px; a link within a sentence and a box whose label is the target are none (WCAG 2.5.8)."""
 MAX_TRANSFER = 60 * 1024
 """Bytes of Home with everything it loads."""
 

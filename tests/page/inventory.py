@@ -1,0 +1,91 @@
+"""Every page in every state that people meet: a new page joins by one line and is then looked at in every language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from agent.errors import NeedsHuman
+from agent.model import Ask, StatusKind
+from agent.say import say
+from tests.page.fake_control import FakeControl, overview, steps
+from tests.page.window import Page
+
+Arrange = Callable[[FakeControl], None]
+Act = Callable[[Page], None]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One page in one state."""
+
+    name: str
+    path: str
+    arrange: Arrange = lambda control: control.show(overview())
+    """What the daemon says."""
+    act: Act | None = None
+    """What is done on the page before it is looked at."""
+    refused: bool = False
+    """The page says no with an HTTP error, which browsers mention in their console."""
+
+
+def show(kind: StatusKind, **changes: object) -> Arrange:
+    return lambda control: control.show(replace(overview(kind), **changes))  # type: ignore[arg-type]
+
+
+def broken(control: FakeControl) -> None:
+    """Let the platform refuse."""
+    control.show(overview())
+    control.fail = NeedsHuman(say("The token has expired."), todo=say("Fill section [token]."))
+
+
+def send(page: Page) -> None:
+    page.locator("form.form button[type=submit]").first.click()
+
+
+def enter(street: str) -> Act:
+    """Return what enters an address."""
+
+    def act(page: Page) -> None:
+        for name, text in (("address_number", "77"), ("street", street), ("unit", "Floor 3"), ("city", "Alameda"),
+                           ("state", "california"), ("postal_code", "94607")):  # fmt: skip
+            page.locator(f"#{name}").fill(text)
+        send(page)
+
+    return act
+
+
+def unfold(page: Page) -> None:
+    """Open everything that is folded."""
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+
+
+working = replace(
+    overview(StatusKind.CONNECTING), steps=steps(3), notices=(say("Please answer again."),), exposure_since=None
+)
+
+PAGES: tuple[Shown, ...] = (
+    *(Shown(kind.value, "/", show(kind)) for kind in StatusKind),
+    Shown("question", "/", FakeControl.ask_place),
+    Shown("question-new-place", "/", lambda control: control.ask_place(StatusKind.UNBOUND)),
+    Shown("question-fix", "/", show(StatusKind.UNBOUND, ask=Ask.FIX_ADDRESS)),
+    Shown("progress", "/", lambda control: control.show(working)),
+    Shown("failed", "/", lambda control: control.show(replace(working, steps=steps(2, failed=2)))),
+    Shown("proven", "/", show(StatusKind.BOUND, steps=steps(5)), unfold),
+    Shown("emergency", "/", show(StatusKind.PROVISIONAL, interlock=True)),
+    Shown("emergency-unknown", "/", show(StatusKind.UNBOUND, interlock=True)),
+    Shown("form", "/addresses/new", show(StatusKind.UNBOUND)),
+    Shown("form-errors", "/addresses/new", act=send, refused=True),
+    Shown("form-refused", "/addresses/new", act=enter("Ellm St"), refused=True),
+    Shown("form-accept", "/addresses/new", act=enter("Harbor Boulevard")),
+    Shown("addresses", "/addresses"),
+    Shown("addresses-incomplete", "/addresses", broken),
+    Shown("forget", "/addresses/forget?address_id=emerg_1"),
+    Shown("clear", "/addresses/clear?address_id=emerg_1"),
+    Shown("history", "/history", act=unfold),
+    Shown("history-month", "/history?range=month"),
+    Shown("problem", "/nothing", refused=True),
+    Shown("login", "/login"),
+    Shown("access", "/access"),
+    Shown("audit", "/audit"),
+)
