@@ -184,7 +184,8 @@ class Engine:
         elif state.connected:
             self._voice_lost_at = None
         registration = state.registration
-        if registration != old.registration:
+        known = old.registration
+        if dataclasses.replace(registration, at=known.at, sent_at=known.sent_at, expires=known.expires) != known:
             trace("registration", kind=registration.kind, generation=registration.generation, code=registration.code,
                   presented=registration.presented_id, received=registration.via_received,
                   sent_at=registration.sent_at, at=registration.at)  # fmt: skip

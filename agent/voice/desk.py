@@ -35,6 +35,7 @@ class Desk:
         self._agent: Client | None = None
         self._agent_timer: asyncio.TimerHandle | None = None
         self._started_at = time.monotonic()
+        self._logged: tuple[object, ...] = ()
         self._verbs: dict[str, Callable[[Client, Message], None]] = {
             "hello": self._hello,
             "path": self._path,
@@ -92,10 +93,13 @@ class Desk:
 
     def call(self, call: Call) -> None:
         """Tell everybody."""
-        log(
-            "call", call=call.number, to=call.to, state=call.state, code=call.code, reason=call.reason or None,
-            emergency=call.emergency, ended=call.ended,
-        )  # fmt: skip
+        news = (call.number, call.state, call.code, call.reason)
+        if news != self._logged:  # the sound of each second is none
+            self._logged = news
+            log(
+                "call", call=call.number, to=call.to, state=call.state, code=call.code, reason=call.reason or None,
+                emergency=call.emergency, ended=call.ended,
+            )  # fmt: skip
         self._server.broadcast(protocol.call_message(call))
 
     def interlock(self, interlock: Interlock) -> None:

@@ -268,7 +268,17 @@ class Service:
         return self.machine.sent(time.monotonic())
 
     def _report(self, registration: Registration) -> None:
-        self.last = registration
+        known, self.last = self.last, registration
+        if replace(registration, at=known.at, sent_at=known.sent_at, expires=known.expires) != known:
+            self._log(registration)
+        self.problems.registration(registration)
+        if registration.kind is RegistrationKind.REGISTERED and self.line.remember():
+            self._save()
+        self.desk.registration(registration)
+        self.manager.registration(registration)
+
+    def _log(self, registration: Registration) -> None:
+        """Write what changed; a registration that was only renewed is no news."""
         log(
             "registration",
             kind=registration.kind,
@@ -281,11 +291,6 @@ class Service:
             via=registration.via_received,
             retry_in=None if registration.retry_in is None else round(registration.retry_in, 1),
         )
-        self.problems.registration(registration)
-        if registration.kind is RegistrationKind.REGISTERED and self.line.remember():
-            self._save()
-        self.desk.registration(registration)
-        self.manager.registration(registration)
 
     def _tell(self, news: Call | Interlock) -> None:
         now = time.monotonic()
