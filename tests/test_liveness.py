@@ -12,7 +12,6 @@ import pytest
 from agent.app import App
 from agent.liveness import LIMIT, Liveness, part, waiting
 
-
 WORKERS = 10
 """The agent has more than so many."""
 

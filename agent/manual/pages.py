@@ -166,7 +166,7 @@ MONITORING = """\
 `dialstack-agent status --check` exits with 0 only while 911 has a proven and confirmed address.
 
 Prometheus reads /metrics on the page's port (on the device itself) or through the Unix socket; METRICS.md in the
-package's documentation folder names every metric, and prometheus-rules.yml beside it holds alert rules.
+package's documentation folder names every metric; prometheus-rules.yml in examples/ beside it holds alert rules.
 """
 JOURNAL = """\
 Records carry fields: DIALSTACK_EVENT, DIALSTACK_GENERATION (of the network), and one DIALSTACK_ field for each detail,
