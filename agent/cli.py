@@ -12,11 +12,12 @@ from typing import NoReturn
 
 from agent import __version__
 from agent import cli_access as who_may
+from agent import cli_call as calling
 from agent import cli_commands as commands
 from agent import cli_local as local
 from agent import cli_text as text
-from agent.cli_call import call as place_call
 from agent.cli_client import EXIT_CODES, FAILED, USAGE, Failure
+from agent.cli_test import test_933
 
 DEFAULT_CONFIG = "/etc/dialstack-agent/agent.toml"
 INTERRUPTED = 130
@@ -142,12 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
     _civic_options(confirm)
     confirm.add_argument("--yes", action="store_true", help="do not ask")
     _add_addresses(add, common)
-    call = add.add(
-        "call", place_call, "place a call through dialstack-voice, also while the agent is stopped",
-        "call 933 --seconds 30  # the test call: reads back where 911 would send help",
-    )  # fmt: skip
-    call.add_argument("number", metavar="NUMBER", help="933 tests 911; 911 is a real emergency call")
-    call.add_argument("--seconds", type=float, metavar="N", help="hang up after so many seconds")
+    _add_calls(add)
     check = add.add(
         "check-config", local.check_config, "show every error in a configuration",
         "check-config", "check-config /tmp/new.toml --json",
@@ -173,6 +169,35 @@ def _add_addresses(add: _Commands, common: _Parser) -> None:
         ("clear", commands.addresses_clear, "clear the network binding of a saved address"),
     ):
         inner.add(name, command, meaning).add_argument("address_id", metavar="ADDRESS_ID")
+
+
+def _add_calls(add: _Commands) -> None:
+    """Add what calls and tests; all but the evidence of a test works while the agent is stopped."""
+    call = add.add(
+        "call", calling.call, "place a call through dialstack-voice, also while the agent is stopped; Ctrl-C hangs up",
+        "call 933 --seconds 30  # reads back where 911 would send help", "call 5551234 --play hello.wav --record a.wav",
+    )  # fmt: skip
+    call.add_argument("number", metavar="NUMBER", help="933 tests 911; 911 is a real emergency call")
+    call.add_argument("--seconds", type=float, metavar="N", help="hang up after so many seconds")
+    call.add_argument("--record", metavar="NAME", help="record what is heard, as a new file in sip.recordings")
+    call.add_argument("--play", metavar="NAME", help="play a file of sip.sounds in place of the microphone")
+    calls = add.add("calls", calling.calls, "show the calls that are up", "calls", "calls --follow --json")
+    calls.add_argument("--follow", action="store_true", help="show every change until Ctrl-C")
+    for name, command, meaning in (
+        ("answer", calling.answer, "answer an incoming call"),
+        ("hangup", calling.hangup, "end a call; without a number all calls"),
+    ):
+        add.add(name, command, meaning, name, f"{name} 3").add_argument(
+            "call", nargs="?", type=int, metavar="CALL", help="number of the call, as `calls` shows it"
+        )
+    test = add.add(
+        "test-933", test_933, "call 933, record it, check that it speaks, and file the evidence",
+        "test-933", "test-933 --save heard.wav", "test-933 --says same  # after listening: the right address",
+    )  # fmt: skip
+    test.add_argument("--save", type=Path, metavar="FILE", help="save the recording, too")
+    test.add_argument(
+        "--says", choices=("same", "other"), help="no call: say whether the last recording says the address it should"
+    )
 
 
 def _add_access(add: _Commands, common: _Parser) -> None:

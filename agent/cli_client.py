@@ -102,6 +102,16 @@ class Client:
         """Return the JSON answer to a DELETE."""
         return self._ask("DELETE", path, {})
 
+    def download(self, path: str) -> bytes:
+        """Return the body of a GET as it is."""
+        connection, response = self._send("GET", path, None, self._timeout)
+        try:
+            return response.read(MAX_ANSWER)
+        except (OSError, http.client.HTTPException) as error:
+            raise _strange(self.path, str(error)) from error
+        finally:
+            connection.close()
+
     def events(self) -> Iterator[Any]:
         """Yield each overview as it comes; ends only with Failure."""
         connection, response = self._send("GET", "/events", None, EVENT_TIMEOUT)

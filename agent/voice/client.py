@@ -173,7 +173,12 @@ class VoiceClient:
 
 
 async def place_call(
-    socket: FilePath, to: str, on_event: Callable[[Message], None], *, record: str | None = None
+    socket: FilePath,
+    to: str,
+    on_event: Callable[[Message], None],
+    *,
+    record: str | None = None,
+    play: str | None = None,
 ) -> Message:
     """Call through `dialstack-voice`, agent or no agent; return the last `call` line, of state `ended`.
 
@@ -185,8 +190,8 @@ async def place_call(
     number: int | None = None
     try:
         writer.write(encode({"type": "hello", "version": VERSION, "role": "app"}))
-        recorded = {"record": record} if record else {}
-        writer.write(encode({"type": "call", "to": to, "req_id": request, **recorded}))
+        files = {name: value for name, value in (("record", record), ("play", play)) if value}
+        writer.write(encode({"type": "call", "to": to, "req_id": request, **files}))
         while True:
             async with asyncio.timeout(PROMPT if number is None else None):
                 line = await reader.readline()

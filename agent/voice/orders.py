@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +39,33 @@ async def order(socket: Path, verb: str, **fields: Any) -> None:
         async for message in answers:
             if message.get("req_id") == _DONE:
                 return
+    raise ConnectionResetError("The voice process went away.")
+
+
+async def calls(socket: Path) -> list[Message]:
+    """Return the `call` lines of all calls that are up; raises as `place` does."""
+    found: list[Message] = []
+    asked = ({"type": "status"}, {"type": "status", "req_id": _DONE})
+    async with _conversation(socket, *asked) as answers:
+        async for message in answers:
+            if message.get("req_id") == _DONE:
+                return found
+            if message["type"] == "call":
+                found.append({name: value for name, value in message.items() if name != "req_id"})
+    raise ConnectionResetError("The voice process went away.")
+
+
+async def follow(socket: Path, on_line: Callable[[Message], None]) -> None:
+    """Tell every `call` line, those of the calls that are up first, until cancelled; raises OSError at its end."""
+    reader, writer = await asyncio.open_unix_connection(str(socket), limit=LINE_LIMIT)
+    try:
+        writer.write(encode({"type": "hello", "version": VERSION, "role": "app"}))
+        while line := await reader.readline():
+            message = decode(line)
+            if message["type"] == "call":
+                on_line(message)
+    finally:
+        writer.close()
     raise ConnectionResetError("The voice process went away.")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import subprocess
+import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,13 @@ from typing import Any
 import pytest
 
 from agent.lab.http_unix import UnixConnection, call_json
+from agent.lab.process import die_with_parent
 from agent.lab.stage import Stage
 from agent.testcall.recording import read_samples
 from agent.testcall.speech import Heard, listen
+from tests.cli.shell import ROOT
 from tests.e2e.conftest import Open
-from tests.e2e.house import confirm, eventually, look, move_in, shows, switch_on
+from tests.e2e.house import PATIENCE, confirm, eventually, kill, look, move_in, shows, switch_on
 from tests.e2e.phone import calls
 
 pytestmark = [pytest.mark.netns, pytest.mark.sip]
@@ -146,6 +150,32 @@ def _frames(record: Path) -> int:
             return int(file.getnframes())
     except (OSError, EOFError, wave.Error):
         return 0
+
+
+def command(stage: Stage, *words: str) -> tuple[int, dict[str, Any]]:
+    """Run a command on the device; return its exit code and the JSON that it printed."""
+    argv = [sys.executable, "-m", "agent", "--config", str(stage.folder / "agent.toml"), *words, "--json"]
+    process = stage.lab.exec(
+        "device", argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent, cwd=ROOT
+    )
+    out, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, json.loads(out)
+
+
+def test_the_command_makes_the_test_call_also_with_the_agent_stopped(open_stage: Open) -> None:
+    stage = open_stage()
+    move_in(stage)
+    legs(stage, longest_text=6.0)
+    saved = stage.folder / "saved.wav"
+    code, evidence = command(stage, "test-933", "--save", str(saved))
+    assert (code, evidence["result"], evidence["who"]) == (0, "speech", "cli")
+    assert listen(read_samples(saved)).heard is Heard.SPEECH
+    code, answered = command(stage, "test-933", "--says", "same")
+    assert [one["same"] for one in answered["answers"]] == [True]
+    kill(stage, "agent")
+    code, alone = command(stage, "test-933", "--save", str(saved))
+    assert (code, alone["result"], alone["filed"]) == (0, "speech", False)
+    assert alone["answer_seconds"] > 0
 
 
 def test_calls_are_followed_as_events(open_stage: Open) -> None:
