@@ -336,6 +336,7 @@ class Service:
 
     def _after_poll(self) -> None:
         self.watchdog.beat()
+        self.problems.set("sound", self.line.stack.sound_problem or None)
         inbox = self.line.stack.inbox
         while inbox:
             self._handle(inbox.popleft())

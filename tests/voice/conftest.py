@@ -62,8 +62,8 @@ def uas() -> Iterator[Callable[..., Uas]]:
     """Start SIPp far ends."""
     started: list[Uas] = []
 
-    def start(registrar: Registrar, *, builtin: bool = False) -> Uas:
-        started.append(Uas(registrar, builtin=builtin))
+    def start(registrar: Registrar, **options: Any) -> Uas:
+        started.append(Uas(registrar, **options))
         until(lambda: _listening(registrar))
         return started[-1]
 

@@ -12,7 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,28 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 PASSWORD = "correct-horse"
 DOMAIN = "voice.test"
+_INVITE = re.compile(r"@@INVITE to=(\S+) src=(\S+) proto=(\S+) id=(\S*) geo=(\S*) length=(\d+) body=([0-9a-f]*)")
 _REGISTER = re.compile(r"@@(REGISTER|ACCEPTED) id=(\S*) src=(\S+) .*?expires=(\d+)")
+
+
+@dataclass(frozen=True)
+class Invite:
+    """One INVITE as Kamailio saw it."""
+
+    to: str
+    source: str
+    proto: str
+    presented: str
+    geolocation: str
+    length: int
+    body: str
+
+    @property
+    def codecs(self) -> list[str]:
+        """Codecs in the order of the offer."""
+        names = dict(re.findall(r"a=rtpmap:(\d+) ([^/\r]+)", self.body))
+        (line,) = re.findall(r"m=audio \d+ \S+ ([\d ]+)", self.body)
+        return [names[number] for number in line.split()]
 
 
 def free_port() -> int:
@@ -138,6 +161,17 @@ class Registrar:
         found = _REGISTER.findall(self._log.read_text(errors="replace"))
         return [(_id(shown), source, int(expires)) for what, shown, source, expires in found if what == kind]
 
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return time.time()
+
+    def invites(self) -> list[Invite]:
+        """Return every INVITE that begins a call, in order."""
+        return [
+            Invite(to, source, proto, _id(shown), _id(geo), int(length), bytes.fromhex(body).decode())
+            for to, source, proto, shown, geo, length, body in _INVITE.findall(self.log())
+        ]
+
     def log(self) -> str:
         """Return everything that it said."""
         return self._log.read_text(errors="replace")
@@ -150,8 +184,13 @@ def _id(shown: str) -> str:
 class Uas:
     """SIPp as the emergency service: answers and sends the sound back; `builtin`: keeps no Record-Route."""
 
-    def __init__(self, registrar: Registrar, *, builtin: bool = False) -> None:
-        scenario = ["-sn", "uas", "-m", "1"] if builtin else ["-sf", str(HERE / "uas.xml")]
+    def __init__(
+        self, registrar: Registrar, *, builtin: bool = False, scenario_file: str = "uas.xml", calls: int = 0
+    ) -> None:
+        scenario = ["-sn", "uas", "-m", "1"] if builtin else ["-sf", str(HERE / scenario_file)]
+        self._messages = registrar.folder / "sipp.messages"
+        scenario += ["-m", str(calls)] if calls else []
+        scenario += ["-trace_msg", "-message_file", str(self._messages)]
         command = ["sipp", *scenario, "-i", registrar.address, "-p", str(registrar.uas_port), "-nostdin"]
         media = ["-rtp_echo", "-mp", str(free_port())]
         self._process = subprocess.Popen(
@@ -162,8 +201,12 @@ class Uas:
             env={**os.environ, "TERM": "dumb"},
         )
 
+    def heard(self, method: str) -> bool:
+        """Return whether a request of this method came."""
+        return re.search(rf"^{method} sip", self._messages.read_text(errors="replace"), re.MULTILINE) is not None
+
     def finished(self) -> bool:
-        """Return whether a builtin one saw its call through, ACK and BYE included."""
+        """Return whether one for one call saw its call through, ACK and BYE included."""
         return self._process.wait(PATIENCE) == 0
 
     def stop(self) -> None:
