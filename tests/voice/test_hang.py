@@ -1,0 +1,168 @@
+"""A stack that hangs is started anew, and whoever asked for help meanwhile gets it (S1, failure 14)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.voice import handover
+from agent.voice.call_values import Pending
+from agent.voice.server import Carried
+
+from .harness import PASSWORD, Registrar, Uas, Voice
+from .wire import Line, until
+
+pytestmark = pytest.mark.sip
+
+Start = Callable[..., Registrar]
+Speak = Callable[..., Voice]
+FarEnd = Callable[..., Uas]
+HOOKS = {"DIALSTACK_VOICE_TEST_HOOKS": "1"}
+
+
+def hang(line: Line) -> None:
+    """Let the main thread hang for far longer than the watchdog bears."""
+    line.say(type="test_hang", seconds=60)
+
+
+def test_s1_a_911_call_asked_for_while_the_stack_hangs_goes_out_on_the_same_connection(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    uas(there)
+    phone = voice(there, environment=HOOKS)
+    line = phone.client()
+    line.hear(type="registration", kind="registered")
+    hang(line)
+    line.say(type="call", to="911", req_id="help")
+    line.hear(type="welcome")  # of the new life
+    line.hear(type="call", state="confirmed", req_id="help", to="911")
+    assert phone.process is not None
+    assert phone.process.poll() is None, "the same process id"
+
+
+def test_s1_a_911_call_in_the_same_breath_as_the_hang_is_not_lost(registrar: Start, voice: Speak, uas: FarEnd) -> None:
+    there = registrar()
+    uas(there)
+    line = voice(there, environment=HOOKS).client()
+    line.hear(type="registration", kind="registered")
+    said = ({"type": "test_hang", "seconds": 60}, {"type": "call", "to": "911", "req_id": "help"})
+    line.raw(b"".join(json.dumps(one).encode() + b"\n" for one in said) + b'{"type":"status","req')
+    line.hear(type="call", state="confirmed", req_id="help")
+    line.raw(b'_id":"rest"}\n')
+    line.hear(type="interlock", req_id="rest", active=True)
+
+
+def test_s1_somebody_who_connects_while_the_stack_hangs_is_heard(registrar: Start, voice: Speak, uas: FarEnd) -> None:
+    there = registrar()
+    uas(there)
+    phone = voice(there, environment=HOOKS)
+    first = phone.client()
+    first.hear(type="registration", kind="registered")
+    hang(first)
+    late = phone.client()
+    late.say(type="call", to="933")
+    late.hear(type="call", state="confirmed")
+
+
+def test_s1_an_emergency_call_that_is_being_dialed_when_the_stack_hangs_is_dialed_again(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    phone = voice(there, environment=HOOKS)
+    line, other = phone.client(), phone.client()
+    line.hear(type="registration", kind="registered")
+    there.stop()
+    line.say(type="call", to="933", req_id="help")
+    number = line.hear(type="call", state="calling", req_id="help")["call"]
+    hang(other)
+    there.start()
+    uas(there)
+    again = line.hear(type="call", state="confirmed", req_id="help")
+    assert again["call"] == number
+
+
+def test_an_ordinary_call_that_is_lost_with_a_hang_is_told_as_ended(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    uas(there)
+    line = voice(there, environment=HOOKS).client()
+    line.hear(type="registration", kind="registered")
+    line.say(type="call", to="100")
+    number = line.hear(type="call", state="confirmed")["call"]
+    hang(line)
+    over = line.hear(type="call", state="ended", call=number, patience=30)
+    assert over["ended"] == (
+        "The phone line hung and was started anew; the call is lost. Dial again, or use another phone."
+    )
+    line.say(type="call", to="100")
+    assert line.hear(type="call", state="calling")["call"] > number
+
+
+def test_what_is_handed_over_comes_out_as_it_went_in_and_damage_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener, other = os.pipe()
+    given = handover.Handover(
+        listener, [Carried(other, "app", b'{"type":"call"\xff', torn=True)], [Pending(3, "911", 1.5, 2.5, "x")],
+        [{"type": "call", "call": 2}], 7.5,
+    )  # fmt: skip
+    kept = handover.give(given)
+    assert {listener, other} < set(kept)
+    assert handover.receive() == given
+    assert handover.receive() == handover.Handover()
+    for damage in ("99999", "x"):
+        monkeypatch.setenv(handover.HANDOVER, damage)
+        assert handover.receive() == handover.Handover()
+    os.close(listener)
+    os.close(other)
+
+
+# ------------------------------------------------------------------ killed, again and again
+
+
+def test_voice_killed_200_times_comes_back_registered_with_one_binding_and_a_whole_state(
+    registrar: Start, voice: Speak
+) -> None:
+    there = registrar()
+    phone = voice(there, expires=60)
+    state = phone.folder / "voice.state"
+    for at in range(200):
+        assert phone.process is not None
+        pid = phone.process.pid
+        line = Line(phone.socket, "agent" if at % 2 else "app")
+        if at % 2:
+            line.path(f"emerg_{at}", generation=at)
+        if at % 3:
+            line.hear(type="registration", kind="registered")
+        if at % 5 == 0:
+            line.say(type="call", to="933")
+        os.kill(pid, signal.SIGKILL)
+        phone.process.wait()
+        line.close()
+        if state.exists():
+            json.loads(state.read_text())
+        phone.start()
+    line = phone.client()
+    done = line.hear(type="registration", kind="registered")
+    assert (done["generation"], done["presented_id"], done["expires"]) == (0, None, 60)
+    contacts = {contact.partition(";")[0] for contact in there.bindings()}
+    assert len(contacts) == 1, "a second one would stay for the granted 60 s"
+    assert PASSWORD not in state.read_text()
+    assert [name for name in os.listdir(phone.folder) if name.endswith(".new")] in ([], ["voice.state.new"])  # noqa: PTH208
+    line.say(type="call", to="933")
+    until(lambda: there.invites()[-1].to == "933")
+
+
+def test_the_folder_of_a_killed_process_is_not_in_the_way(voice: Speak) -> None:
+    phone = voice(None)
+    assert phone.process is not None
+    os.kill(phone.process.pid, signal.SIGKILL)
+    phone.process.wait()
+    assert Path(phone.socket).exists(), "left behind"
+    phone.start()
+    phone.client().hear(type="welcome")
