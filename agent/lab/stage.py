@@ -33,13 +33,14 @@ class Stage:
     """A context manager; everything that it starts ends with it. Needs root, or `agent.lab.unprivileged`."""
 
     def __init__(
-        self, mobility: str = "fixed", *, backup: bool = True, laptop: bool = False, run: Path | None = None,
+        self, mobility: str = "fixed", *, backup: bool = True, laptop: bool = False, ipv6: bool = False,
+        run: Path | None = None,
         transport: str = "udp",
     ) -> None:  # fmt: skip
         self.mobility = mobility
         self.transport = transport
         self.folder = run or Path(tempfile.mkdtemp(prefix="dialstack-lab-"))
-        self.lab = Lab(backup=backup, laptop=laptop)
+        self.lab = Lab(backup=backup, laptop=laptop, ipv6=ipv6)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.logs: dict[str, Follower] = {}
         self._respawn = threading.Event()

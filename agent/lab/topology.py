@@ -82,10 +82,10 @@ def build(names: dict[str, str], *, ipv6: bool) -> None:
             _build_router(names[role], router, ipv6=ipv6)
     _build_device(names)
     if "laptop" in names:
-        _build_laptop(names)
+        _build_laptop(names, ipv6=ipv6)
 
 
-def _build_laptop(names: dict[str, str]) -> None:
+def _build_laptop(names: dict[str, str], *, ipv6: bool) -> None:
     router = ROUTERS["office"]
     ip(
         names["laptop"],
@@ -93,6 +93,7 @@ def _build_laptop(names: dict[str, str]) -> None:
         "link set eth0 up",
         f"address add {LAPTOP}/24 dev eth0",
         f"route add default via {router.lan}",
+        *([f"address add {PREFIX6}60/64 dev eth0 nodad"] if ipv6 else []),
     )
     ip(names["office"], "link set port-laptop master lan up")
 

@@ -129,6 +129,7 @@ class Access:
         role = await self.pins.check(pin, PIN_ROLES if visitor.channel is Channel.LINK else (Role.TECHNICIAN,))
         now = self._clock.monotonic()
         if role is None:
+            log.warning("a wrong PIN was tried by %s", address or "somebody at the phone's own screen")
             raise WrongPin(attempts.left(address, now), attempts.wait(address, now))
         attempts.right(address)
         self.sign_out(request)

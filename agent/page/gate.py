@@ -99,6 +99,8 @@ class Gate:
         """Write whatever would change something into the audit, refusals too; what was typed never."""
         if request.method in guard.SAFE:
             return
+        if not refusal and not guard.noted(request) and self.routes.role(request) is Role.ANYONE:
+            return  # a language was chosen: nobody signed in for that, and it must not fill the audit
         resource = request.match_info.route.resource
         action = f"{request.method} {resource.canonical if resource else '(nothing there)'}"
         detail = guard.noted(request) or refusal

@@ -123,6 +123,8 @@ class AccessViews:
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session."""
         await guard.read_form(request)
+        if guard.visitor(request).signed_in:
+            guard.note(request, "signed out")
         self._access.sign_out(request)
         raise web.HTTPSeeOther("/")
 

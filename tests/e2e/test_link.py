@@ -15,9 +15,10 @@ import pytest
 
 from agent.lab.process import die_with_parent, stop
 from agent.lab.stage import OFFICE, Stage, form_fields
-from agent.lab.topology import LAPTOP, ROUTERS
+from agent.lab.topology import LAPTOP, PREFIX6, ROUTERS
+from agent.page.door import MAX_ON_LINK
 from tests.e2e.conftest import Open
-from tests.e2e.house import bound, eventually, switch_on
+from tests.e2e.house import Window, bound, eventually, switch_on
 from tests.e2e.neighbor import DEVICE, HTTP, HTTPS, Neighbor, connect, set_pin
 
 pytestmark = [pytest.mark.netns, pytest.mark.sip]
@@ -115,6 +116,44 @@ def test_s9_after_a_move_the_page_is_on_the_new_network_alone(open_stage: Open) 
     assert router.request("GET", "/login")[0] == 200, "the certificate names the new address"
     stage.lab.run("office", ["ip", "route", "add", DEVICE, "dev", "lan"])
     assert not answers(stage, "office", address=DEVICE)
+
+
+def test_the_page_is_on_ipv6_as_well(open_stage: Open) -> None:
+    stage = open_stage(laptop=True, ipv6=True)
+    stage.write_config(page=f"{ON_LINK}\nannounce = false")
+    stage.lab.plug("office")
+    stage.start_agent()
+    set_pin(stage, STAFF_PIN)
+    device = f"{PREFIX6}50"
+    eventually("the page on the link", lambda: answers(stage, "laptop", address=device))
+    neighbor = Neighbor(stage, "laptop", device)
+    assert neighbor.request("GET", "/login")[0] == 200
+    assert neighbor.request("GET", "/login", headers={"Host": "[fd00:5:1::51]"})[0] == 421
+
+
+def test_500_idle_connections_from_a_neighbor_do_not_disturb_the_daemon(open_stage: Open) -> None:
+    stage = open_stage(laptop=True)
+    stage.write_config(page=f"{ON_LINK}\nannounce = false")
+    stage.lab.plug("office")
+    stage.start_agent()
+    set_pin(stage, STAFF_PIN)
+    eventually("the page on the link", lambda: answers(stage, "laptop"))
+    stage.lab.run("laptop", ["sh", "-c", "for n in $(seq 100 200); do ip address add 192.168.1.$n/24 dev eth0; done"])
+    with contextlib.ExitStack() as stack, Window(stage) as window:
+        for number in range(500):
+            source = f"192.168.1.{100 + number % 100}"
+            with stage.lab.in_namespace("laptop"):
+                idle = socket.create_connection((DEVICE, HTTPS), timeout=10, source_address=(source, 0))
+            stack.enter_context(idle)
+        assert stage.status()["device"] == "Lobby kiosk"
+        page = connect(stage, "device", HTTP, "127.0.0.1")
+        page.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert page.recv(4096).startswith(b"HTTP/1.1 200 ")
+        page.close()
+        taken = int(stage.lab.run("device", ["sh", "-c", "ss -Htn state established sport = 8912 | wc -l"]))
+        assert 0 < taken <= MAX_ON_LINK
+    assert window.seen > 0
+    assert window.bad == []
 
 
 # ------------------------------------------------------------------ mDNS
