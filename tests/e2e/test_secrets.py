@@ -21,22 +21,28 @@ from agent.lab.stage import HOME, OFFICE, PASSWORD, USER, Stage, secret
 from agent.lab.topology import PLATFORM
 from tests.e2e.conftest import Open
 from tests.e2e.house import bound, confirm, kill, look, shows
+from tests.e2e.neighbor import set_pin
 from tests.e2e.phone import dial
 
 pytestmark = [pytest.mark.netns, pytest.mark.sip]
 
-OWN = {"sip-password", "token", "endpoint-secret"}
+OWN = {"sip-password", "token", "endpoint-secret", "page-key.pem"}
 """Files of the device that hold one secret each and nothing else."""
+PINS = {"staff": "4028167395184", "technician": "9517304862051", "wrong": "7730952846113"}
+"""Long ones: the digits of a short one stand in some time stamp by chance."""
+ON_LINK = 'listen = "link"\nannounce = false'
 PLATFORMS = {"simulator.json"}
 """The platform's own file; it is not on the device."""
 PAGES = (
     "/", "/addresses", "/addresses/new", "/history", "/static/page.js", "/static/page.css", "/nowhere",
     "/api/v1/status", "/api/v1/addresses", "/api/v1/places", "/api/v1/decisions?limit=1000", "/api/v1/nowhere",
+    "/login", "/access", "/audit", "/api/v1/access", "/api/v1/audit",
 )  # fmt: skip
 STREAMS = ("/events", "/api/v1/events")
 COMMANDS = (
     ["status", "--json"], ["status"], ["addresses", "--json"], ["decisions", "--json"], ["places", "--json"],
     ["check-config", "--json"], ["check-config"], ["version"],
+    ["access"], ["audit"], ["audit", "--json"],
 )  # fmt: skip
 
 
@@ -85,7 +91,7 @@ def token_desk(stage: Stage) -> Iterator[TokenDesk]:
 
 def configure(stage: Stage, desk: TokenDesk, **changes: str) -> None:
     """Write a configuration that takes its token from the endpoint."""
-    path = stage.write_config(**changes)
+    path = stage.write_config(page=ON_LINK, **changes)
     source = f'source = "endpoint"\nendpoint = "{desk.url}"\nendpoint_secret_file = "{stage.folder}/endpoint-secret"'
     path.write_text(re.sub(r"\[token\]\nfile = .*", f"[token]\n{source}", path.read_text()))
 
@@ -132,6 +138,9 @@ class Ears:
 def live(stage: Stage, desk: TokenDesk, ears: Ears) -> None:
     """Confirm, move, fail in every way that mentions a secret, call, restart."""
     stage.wait_until("the question", lambda seen: seen["ask"] != "nothing")
+    ears.heard["pin set"] = set_pin(stage, PINS["staff"]) + set_pin(stage, PINS["technician"], "--technician")
+    for pin in ("wrong", "staff", "technician"):
+        _, ears.heard[f"signing in, {pin}"] = stage.visitor().submit("/login", "/login", {"pin": PINS[pin]})
     confirm(stage, OFFICE)
     bound(stage)
     dial(stage, "933", seconds=2)
@@ -181,8 +190,9 @@ def test_s10_secrets_appear_nowhere_but_in_their_own_files(open_stage: Open) -> 
         stage.start_agent()
         live(stage, desk, ears)
         blunder(stage, desk, ears)
-    hidden = {PASSWORD, desk.secret, *desk.minted}
-    assert len(hidden) > 3, "there were secrets to keep"
+    key = (stage.folder / "state" / "page-key.pem").read_text().splitlines()[1]
+    hidden = {PASSWORD, desk.secret, *desk.minted, *PINS.values(), key}
+    assert len(hidden) > 7, "there were secrets to keep"
     told = {(where, word) for where, text in ears.heard.items() for word in hidden if word in text}
     assert told == set()
     files = [path for path in stage.folder.rglob("*") if path.is_file() and path.name not in OWN | PLATFORMS]
