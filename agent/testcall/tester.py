@@ -20,7 +20,6 @@ import msgspec
 from agent.clock import Clock
 from agent.errors import AgentError, NeedsHuman
 from agent.liveness import waiting
-from agent.liveness import waiting
 from agent.log import trace
 from agent.model import CallView, VoiceState
 from agent.say import say, sentences
