@@ -55,10 +55,10 @@ async def serving(control: FakeControl, folder: Path) -> AsyncIterator[tuple[Pag
 class ThreadServer:
     """A server in a thread; `call` runs a function there, as the daemon would."""
 
-    def __init__(self, control: FakeControl, folder: Path) -> None:
+    def __init__(self, control: FakeControl, folder: Path, calling: Calling | None = None) -> None:
         self.control = control
         self.socket = folder / "agent.sock"
-        self.server = make_server(control, folder)
+        self.server = make_server(control, folder, calling=calling)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="page-server")
 
