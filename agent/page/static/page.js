@@ -59,7 +59,7 @@ function swap(html) {
 }
 
 // a running time counts from when it was told, by this computer's clock: the phone's may differ
-function tick() {
+function count() {
   for (const one of document.querySelectorAll("[data-elapsed]")) {
     one.dataset.base ??= performance.now() - 1000 * Number(one.dataset.elapsed);
     const seconds = Math.max(0, Math.floor((performance.now() - Number(one.dataset.base)) / 1000));
@@ -68,7 +68,7 @@ function tick() {
     one.textContent = h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
   }
 }
-setInterval(tick, 500);
+setInterval(count, 500);
 
 function settle(part) {
   const until = performance.now() + SETTLE;
