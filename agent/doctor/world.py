@@ -1,0 +1,40 @@
+"""What the checks look at: settings, the agent's own view if it lives, and what earlier checks learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.clock import Clock
+from agent.control import Overview
+from agent.network.snapshot import EMPTY, Snapshot
+from agent.settings import Settings
+
+
+@dataclass(slots=True)
+class World:
+    """One check-up's surroundings; checks of an earlier stage fill in what later ones use."""
+
+    settings: Settings
+    clock: Clock
+    problems: tuple[str, ...] = ()
+    """Of the configuration."""
+    overview: Overview | None = None
+    """The agent's own view; None: it does not answer."""
+    user: str = ""
+    """The user that this phone is known as; empty: none yet."""
+    store_problem: str | None = None
+    """Why the agent cannot keep anything."""
+    snapshot: Snapshot = EMPTY
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Host -> its addresses, where they could be looked up."""
+    online: bool = False
+    """There is a usable way out."""
+    server_date: float | None = None
+    """Unix seconds that the platform's answer carried."""
+    reached: bool = False
+    """The platform itself answered."""
+
+    @property
+    def source(self) -> str | None:
+        """Return the address that leads to the platform."""
+        return self.snapshot.api.source if self.snapshot.api else None
