@@ -217,12 +217,13 @@ ONLY_PACKAGED = frozenset(
         "sip.state_file",
         "page.socket",
         "paths.state",
+        "token.command",
         "notify_command.run",
         "notify_command.escalation_run",
     }
 )
-"""Keys that the page cannot change: where the processes find each other and their files, and which programs are run for
-an emergency call, is the installation's."""
+"""Keys that the page cannot change: where the processes find each other and their files, and which programs are
+run, is the installation's: nobody who found out a PIN may run programs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

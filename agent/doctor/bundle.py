@@ -12,7 +12,6 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from agent.config import SECRET_FILES, Layers, describe
 from agent.config_secrets import read_secret
@@ -140,10 +139,4 @@ async def _journal() -> str:
 def _default(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    return (
-        list(value)
-        if isinstance(value, (set, frozenset))
-        else str(value)
-        if not isinstance(value, Path)
-        else str(value)
-    )
+    return list(value) if isinstance(value, set | frozenset) else str(value)

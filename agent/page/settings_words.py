@@ -1,0 +1,100 @@
+"""What settings and their groups are called; sections that are not named here appear in a group of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agent.config import SCHEMA
+from agent.config_help import sections
+from agent.say import say
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One page of settings."""
+
+    name: str
+    """In the URL."""
+    title: str
+    sections: tuple[str, ...]
+
+
+GROUPS = (
+    Group("line", say("Phone line and sound"), ("sip",)),
+    Group("platform", say("Platform and token"), ("platform", "token")),
+    Group("device", say("Name and mobility"), ("device",)),
+    Group("notices", say("Notices of emergency calls"), ("notify", "notify_webhook", "notify_email", "notify_command")),
+    Group("tests", say("Test calls"), ("test_call",)),
+    Group("page", say("This page and access to it"), ("page",)),
+    Group("network", say("Network"), ("network",)),
+    Group("storage", say("Storage"), ("paths",)),
+)
+
+LABELS = {
+    "sip.registrar": say("Registrar"),
+    "sip.port": say("Port"),
+    "sip.transport": say("Transport"),
+    "sip.username": say("SIP user name"),
+    "sip.domain": say("SIP domain"),
+    "sip.password_file": say("SIP password"),
+    "sip.local_port": say("Local port"),
+    "sip.expires": say("Registration time in seconds"),
+    "sip.header": say("Header for the address id"),
+    "sip.ca_file": say("File with a private CA"),
+    "sip.callback_window": say("Callback time after 911 in seconds"),
+    "sip.audio": say("Sound device"),
+    "platform.api": say("Platform URL"),
+    "platform.signalling": say("Signalling URL"),
+    "platform.presentation": say("Ways to present the address"),
+    "platform.ca_file": say("File with a private CA"),
+    "token.source": say("Where tokens come from"),
+    "token.file": say("Token"),
+    "token.command": say("Program that prints a token"),
+    "token.endpoint": say("Token endpoint"),
+    "token.endpoint_secret_file": say("Secret of the token endpoint"),
+    "token.user": say("User of this phone"),
+    "device.name": say("Name of this phone"),
+    "device.mobility": say("Mobility"),
+    "page.listen": say("Where the page is"),
+    "page.local_role": say("What the phone's own screen may do"),
+    "notify_email.password_file": say("Password at the mail server"),
+    "notify_webhook.secret_file": say("Secret that signs"),
+}
+"""Labels of the fields that most people meet; the others are called by their name in the file."""
+
+FIRST = frozenset({
+    "sip.registrar", "sip.port", "sip.transport", "sip.username", "sip.domain", "sip.password_file", "sip.audio",
+    "platform.api", "token.source", "token.file", "token.endpoint", "token.endpoint_secret_file",
+    "page.listen", "page.local_role", "page.enabled",
+})  # fmt: skip
+"""Fields shown at once in groups that have many; the others are one tap away."""
+
+
+def groups() -> tuple[Group, ...]:
+    """Return every group, those of sections that nobody named last."""
+    return tuple(_groups())
+
+
+def _groups() -> Iterator[Group]:
+    named = {section for group in GROUPS for section in group.sections}
+    for group in GROUPS:
+        known = tuple(section for section in group.sections if section in SCHEMA)
+        if known:
+            yield Group(group.name, group.title, known)
+    for section in SCHEMA:
+        if section not in named and section != "address":
+            title = sections()[section].title
+            yield Group(section.replace("_", "-"), title[:1].upper() + title[1:], (section,))
+
+
+def label(key: str) -> str:
+    """Return what a setting is called."""
+    name = key.partition(".")[2].replace("_", " ")
+    return LABELS.get(key) or f"{name[:1].upper()}{name[1:]}"
+
+
+def is_first(key: str) -> bool:
+    """Tell whether a field is shown at once: a section of which none is named shows all."""
+    section = key.partition(".")[0]
+    return key in FIRST or not any(one.startswith(f"{section}.") for one in FIRST)

@@ -1,0 +1,28 @@
+// Follows a check-up that is under way: reads the page again and swaps the part that changes.
+
+const EVERY = 700; // ms between looks
+
+function follow() {
+  const part = document.getElementById("poll");
+  if (part?.dataset.running) setTimeout(look, EVERY);
+}
+
+async function look() {
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
+    if (answer.ok) {
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("poll");
+      const part = document.getElementById("poll");
+      if (fresh && part && fresh.outerHTML !== part.outerHTML) part.replaceWith(fresh);
+    }
+  } catch {
+    // the phone is being started again, or the network changed: the next look tells
+  }
+  follow();
+}
+
+follow();
+// a download leaves the page where it is: its button works again
+for (const form of document.querySelectorAll("form[data-download]")) {
+  form.addEventListener("submit", () => setTimeout(() => { delete form.dataset.sent; form.querySelector("button").removeAttribute("aria-busy"); }, 3000));
+}
