@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import signal
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,11 @@ from agent.clock import SANE_WALL, SystemClock
 from agent.configuration import Configuration
 from agent.database import StoreTooNew
 from agent.desk import Desk
+from agent.doctor import bundle
+from agent.doctor.checkup import CheckUp
+from agent.doctor.recent import Recent
+from agent.doctor.result import Report
+from agent.doctor.world import World
 from agent.engine import Engine
 from agent.errors import AgentError
 from agent.lag import Lag
@@ -32,18 +38,26 @@ from agent.notify.side import NoticeSide
 from agent.page.access import Access
 from agent.page.pins import Pins
 from agent.page.server import PageServer
+from agent.page.workshop import Workshop
 from agent.platform_side import PlatformSide
 from agent.settings import Settings
 from agent.store import Store
 from agent.supervisor import supervise
 from agent.systemd import notify, watchdog_interval
 from agent.tasks import end
+from agent.testcall.evidence import Result
 from agent.voice.client import VoiceClient
 
 ALIVE_EVERY = 300.0
 """Seconds between signs of life in the database: how exactly a power cut can be dated, at 288 writes a day."""
 QUIET = 0.25
 """Seconds that changes of the light are gathered before they are written."""
+
+
+BUNDLED_DECISIONS = 1000
+"""Decisions in a bundle for support: weeks of them."""
+RESTART_AFTER = 0.3
+"""Seconds between the order to start again and its execution."""
 
 
 class App:
@@ -72,9 +86,19 @@ class App:
         access = Access(settings.page, self.clock, pins=pins, audit=self.store.audit)
         self.lag = Lag(self.clock)
         metrics = Metrics(self.engine, platform=self.platform, lag=self.lag)
+        self.stop = asyncio.Event()
+        self.again = False
+        """Start once more, because a person asked for it."""
+        self.recent = Recent()
+        logging.getLogger().addHandler(self.recent)
+        self.checkup = CheckUp(self._world)
+        workshop = Workshop(
+            self.configuration, self.checkup, self.clock, self._bundle,
+            waits_for_restart=lambda: self.applier.waits_for_restart, restart=self._restart, tested=self._tested,
+        )  # fmt: skip
         self.page = PageServer(
             self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state, metrics=metrics.text,
-            calling=self.calling,
+            calling=self.calling, workshop=workshop,
         )  # fmt: skip
         self.watcher = NetworkWatcher(
             settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
@@ -96,12 +120,39 @@ class App:
     def _calls_settled(self) -> None:
         self.notices.settled()
 
+    # ------------------------------------------------------------------ for technicians
+
+    def _world(self) -> World:
+        layers, engine = self.configuration.layers, self.engine
+        return World(
+            layers.settings, self.clock, layers.problems, self.desk.overview, engine.user, engine.store_problem
+        )
+
+    async def _bundle(self, report: Report) -> Mapping[str, str]:
+        more = {
+            "status.json": self.desk.overview(),
+            "decisions.json": self.desk.decisions(BUNDLED_DECISIONS),
+            "places.json": self.desk.places(),
+        }
+        world = self.checkup.world or self._world()
+        return await bundle.files(report, self.configuration.layers, world, more=more, log=tuple(self.recent.lines))
+
+    def _tested(self) -> float | None:
+        good = (one.at for one in self.calling.tester.past if one.result is Result.SPEECH)
+        return next(good, None)
+
+    def _restart(self) -> None:
+        """Start again soon: the answer that says so must get out first."""
+        self.again = True
+        asyncio.get_running_loop().call_later(RESTART_AFTER, self.stop.set)
+
+    # ------------------------------------------------------------------ life
+
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT."""
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self.stop.set)
         for problem in self.engine.config_problems:
             trace("config", problem=problem)
         if self.engine.store_problem is not None:
@@ -125,8 +176,9 @@ class App:
         tasks = [asyncio.create_task(self._supervised(name, work), name=name) for name, work in workers.items()]
         notify(READY="1")
         watchdog = asyncio.create_task(self._feed_watchdog(), name="watchdog")
-        await stop.wait()
-        notify(STOPPING="1")
+        await self.stop.wait()
+        if not self.again:
+            notify(STOPPING="1")
         await self._shut_down([*tasks, watchdog])
 
     async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -147,6 +199,8 @@ class App:
     async def _shut_down(self, tasks: list[asyncio.Task[None]]) -> None:
         """Page first, so that nobody is told that something was saved; the database last."""
         await self.page.stop()
+        await self.checkup.stop()
+        logging.getLogger().removeHandler(self.recent)
         await self.calling.tester.stop()
         await end(*tasks)
         await self.platform.rest.close()
@@ -230,8 +284,20 @@ def _own_store(path: Path) -> Store:
 def run(config: Path) -> int:
     """Run the agent; return the exit status of the process."""
     setup()
-    trace("start", config=str(config), kind=StatusKind.CONNECTING.value)
     if time.time() < SANE_WALL:
         trace("clock_unset", shows=time.strftime("%Y-%m-%d", time.gmtime()))
-    asyncio.run(App(config).run())
+    while _once(config):
+        trace("restart", config=str(config))
     return 0
+
+
+def _once(config: Path) -> bool:
+    """Run one life; return whether another one is wanted."""
+    trace("start", config=str(config), kind=StatusKind.CONNECTING.value)
+
+    async def life() -> bool:
+        app = App(config)
+        await app.run()
+        return app.again
+
+    return asyncio.run(life())

@@ -42,6 +42,8 @@ class Applier:
         self._platform = platform
         self._watcher = watcher
         self._voice = voice
+        self.waits_for_restart: frozenset[str] = frozenset()
+        """Sections that were changed since the start and are taken up at the next one."""
         configuration.apply = self.apply
         configuration.held = self.held
 
@@ -63,6 +65,7 @@ class Applier:
         was, now = old.settings, new.settings
         changed = sections(was, now)
         trace("settings_applied", sections=sorted(changed), problems=len(new.problems))
+        self.waits_for_restart |= changed - LIVE
         self._engine.configure(now, new.problems)
         fresh_secret = any(old.overlay.changed.get(key) != new.overlay.changed.get(key) for key in TOKEN_SECRETS)
         if fresh_secret or changed & {"platform", "token"}:

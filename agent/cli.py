@@ -17,6 +17,7 @@ from agent import cli_commands as commands
 from agent import cli_local as local
 from agent import cli_text as text
 from agent.cli_client import EXIT_CODES, FAILED, USAGE, Failure
+from agent.cli_doctor import doctor
 from agent.cli_test import test_933
 
 DEFAULT_CONFIG = "/etc/dialstack-agent/agent.toml"
@@ -149,6 +150,11 @@ def build_parser() -> argparse.ArgumentParser:
         "check-config", "check-config /tmp/new.toml --json",
     )  # fmt: skip
     check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: --config")
+    checked = add.add(
+        "doctor", doctor, "test every layer from the cable to the 911 address, also while the agent is stopped",
+        "doctor", "doctor --json", "doctor --bundle support.tar.gz",
+    )  # fmt: skip
+    checked.add_argument("--bundle", type=Path, metavar="FILE", help="write a .tar.gz for support; it holds no secret")
     add.add_passing("demo", local.demo, "show everything on one machine (its own options follow)")
     add.add("decisions", commands.decisions, "show what was decided, when and why").add_argument(
         "--limit", type=_limit, default=20, metavar="N", help="1 to 1000 (default 20)"

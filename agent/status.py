@@ -81,6 +81,13 @@ def light(scene: Scene) -> Light:
 def _config(scene: Scene) -> Light | None:
     if not scene.config_problems:
         return None
+    if _is_blank(scene.config_problems):
+        return Light(
+            StatusKind.FAULT,
+            "not_set_up",
+            sentences(say("This phone is not set up yet."), NO_CALL),
+            say("Have a technician set it up: Settings, then Set-up."),
+        )
     more = len(scene.config_problems) - 1
     first = scene.config_problems[0]
     wrong = say_n("{first} (and {count} more)", "{first} (and {count} more)", more, first=first) if more else first
@@ -90,6 +97,11 @@ def _config(scene: Scene) -> Light | None:
         sentences(say("The configuration is invalid: {wrong}.", wrong=wrong), _reach(scene, NO_LOCATION)),
         say("Correct it, check it with `dialstack-agent check-config`, and restart the service."),
     )
+
+
+def _is_blank(problems: tuple[str, ...]) -> bool:
+    """Tell whether nobody has entered a phone line yet."""
+    return all(any(f"sip.{name}: must" in line for line in problems) for name in ("registrar", "username"))
 
 
 def _reach(scene: Scene, otherwise: str) -> str:

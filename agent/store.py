@@ -279,8 +279,11 @@ class Store:
         return self._meta("user")
 
     def set_user(self, user_id: str) -> None:
-        """Remember the user that this device is."""
+        """Remember the user that this device is; what was confirmed before any was known is the first one's (S5)."""
         with self._write():
+            if self._meta("user") is None:
+                self._db.execute("UPDATE confirmations SET user_id = ? WHERE user_id = ''", (user_id,))
+                self._db.execute("UPDATE OR REPLACE civics SET user_id = ? WHERE user_id = ''", (user_id,))
             self._set_meta("user", user_id)
 
     # ------------------------------------------------------------------ inside

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from agent.clock import SANE_WALL
 from agent.dialstack.ports import Token
 from agent.dialstack.rest import ADDRESSES, USER_AGENT, RestClient, request, transport_problem
 from agent.dialstack.signalling import SUBPROTOCOL, signalling_url
-from agent.dialstack.tokens import SANE_WALL, Tokens, other_user
+from agent.dialstack.tokens import Tokens, other_user
 from agent.doctor.result import NO_LOCATION, Result, fail, failed, ok, skip, warn
 from agent.doctor.world import World
 from agent.errors import AddressGone, AgentError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.clock import Clock
@@ -18,8 +19,8 @@ class World:
     clock: Clock
     problems: tuple[str, ...] = ()
     """Of the configuration."""
-    overview: Overview | None = None
-    """The agent's own view; None: it does not answer."""
+    view: Callable[[], Overview | None] = lambda: None
+    """Return the agent's own view as it is now; None: the agent does not answer."""
     user: str = ""
     """The user that this phone is known as; empty: none yet."""
     store_problem: str | None = None
@@ -33,6 +34,11 @@ class World:
     """Unix seconds that the platform's answer carried."""
     reached: bool = False
     """The platform itself answered."""
+
+    @property
+    def overview(self) -> Overview | None:
+        """Return the agent's own view as it is now."""
+        return self.view()
 
     @property
     def source(self) -> str | None:

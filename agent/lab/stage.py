@@ -92,6 +92,12 @@ class Stage:
         path.write_text(text)
         return path
 
+    def write_blank_config(self) -> Path:
+        """Write the configuration of a device as it is unpacked: where files are, and nothing else."""
+        path = self.folder / "agent.toml"
+        path.write_text(BLANK.format(folder=self.folder, state=self.folder / "state"))
+        return path
+
     def start_voice(self) -> None:
         """Start `dialstack-voice`, and again whenever it ends, as systemd does."""
         self._start("voice", "device", ["-m", "agent.voice", "--config", str(self.folder / "agent.toml")])
@@ -206,6 +212,14 @@ def form_fields(civic: CivicAddress) -> dict[str, str]:
     return fields if civic.unit else {**fields, "no_unit": "yes"}
 
 
+BLANK = """
+[sip]
+socket = "{folder}/voice.sock"
+[page]
+socket = "{folder}/agent.sock"
+[paths]
+state = "{state}"
+"""
 CONFIG = """
 [sip]
 registrar = "{platform}"

@@ -52,6 +52,8 @@ class Renderer:
         self.static = static_files()
         self._clock = clock
         self.zone = zone
+        self.has_workshop = False
+        """There are pages for technicians: settings, set-up, check-up."""
         self._jinja = jinja2.Environment(
             loader=jinja2.FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -90,8 +92,12 @@ class Renderer:
 
     def page(self, name: str, overview: Overview | None, csrf: str, **context: object) -> str:
         """Return a whole page."""
-        return self._jinja.get_template(name).render(overview=overview, csrf=csrf, visitor=current.get(), **context)
+        return self._jinja.get_template(name).render(
+            overview=overview, csrf=csrf, visitor=current.get(), has_workshop=self.has_workshop, **context
+        )
 
     def parts(self, overview: Overview, csrf: str) -> str:
         """Return the parts that change while a page is open; each carries `data-part`."""
-        return self._jinja.get_template("_live.html").render(overview=overview, csrf=csrf, visitor=current.get())
+        return self._jinja.get_template("_live.html").render(
+            overview=overview, csrf=csrf, visitor=current.get(), has_workshop=self.has_workshop
+        )

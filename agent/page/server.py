@@ -31,10 +31,14 @@ from agent.page.sockets import UnixListener, listen_tcp
 from agent.page.test_call_views import TestCallViews
 from agent.page.views import Flashes, HomeViews
 from agent.page.views_access import AccessViews, to_sign_in
+from agent.page.views_doctor import DoctorViews
 from agent.page.views_history import HistoryViews
 from agent.page.views_more import MoreViews, problem_page
 from agent.page.views_notices import NoticeViews
+from agent.page.views_settings import SettingsViews
+from agent.page.views_setup import SetupViews
 from agent.page.visitor import Channel
+from agent.page.workshop import Workshop
 from agent.settings import PageSettings
 from agent.supervisor import supervise
 from agent.tasks import end
@@ -75,6 +79,7 @@ class PageServer:
         state: Path | None = None,
         metrics: Callable[[], str] | None = None,
         calling: Calling | None = None,
+        workshop: Workshop | None = None,
     ) -> None:
         self.port: int | None = None
         """The TCP port in use; None while the page has none."""
@@ -86,6 +91,7 @@ class PageServer:
         self._clock = clock or SystemClock()
         self._state = state
         self._calling = calling
+        self._workshop = workshop
         self._calls: CallsApi | None = None
         self.access = access or Access(settings, self._clock)
         """Who may do what, and the PINs."""
@@ -93,6 +99,7 @@ class PageServer:
         self._names = tuple(dict.fromkeys((*settings.names, host, f"{host}.local", *names)))
         self.gate = Gate(self.access, self._names, self._answer)
         self._renderer = Renderer(self._clock, zone)
+        self._renderer.has_workshop = workshop is not None
         self._streams = Streams(control)
         self.application: web.Application | None = None
         """What is served, once started."""
@@ -208,6 +215,14 @@ class PageServer:
             self.gate.routes.add(application, routes)
         if self._metrics is not None:
             self.gate.routes.add(application, scrape.routes(self._metrics))
+        if self._workshop is not None:
+            shop = self._workshop
+            for more in (
+                SettingsViews(shop, self._control, self._renderer, flashes).routes(),
+                SetupViews(shop, self._control, self._renderer, flashes, self.access).routes(),
+                DoctorViews(shop, self._control, self._renderer).routes(),
+            ):
+                self.gate.routes.add(application, more)
         if self._calling is not None:
             self._calls = CallsApi(self._calling)
             self.gate.routes.add(application, self._calls.routes())

@@ -53,8 +53,11 @@ class SettingsViews:
             for group in groups()
         }
         history = tuple(reversed(layers.overlay.history[-HISTORY:]))
-        page = self._page(request, "settings.html", groups=groups(), changed=changed, history=history,
-                          problems=layers.problems, damage=self._configuration.damage)  # fmt: skip
+        problems = [in_words(line) for line in layers.problems]
+        page = self._page(
+            request, "settings.html", groups=groups(), changed=changed, history=history, problems=problems,
+            damage=self._configuration.damage,
+        )  # fmt: skip
         return html(page)
 
     async def group(self, request: web.Request) -> web.StreamResponse:
@@ -85,7 +88,9 @@ class SettingsViews:
         """Take back the newest change."""
         await guard.read_form(request)
         keys = await self._configuration.undo(who=guard.who(request))
-        text = say("Taken back: {names}.", names=", ".join(label(key) for key in keys)) if keys else say("Nothing to undo.")
+        text = say("Nothing to undo.")
+        if keys:
+            text = say("Taken back: {names}.", names=", ".join(label(key) for key in keys))
         self._flashes.put(guard.csrf_token(request), text)
         raise web.HTTPSeeOther("/settings")
 
@@ -95,7 +100,9 @@ class SettingsViews:
         key = given.get("reset", "")
         group = next((one for one in groups() if key.partition(".")[0] in one.sections), None)
         if group is None:
-            raise PageError(404, say("There is no such setting."), todo=say("Go back to the settings."), code="not_found")
+            raise PageError(
+                404, say("There is no such setting."), todo=say("Go back to the settings."), code="not_found"
+            )
         in_force = await self._configuration.reset([key], who=guard.who(request))
         self._say_saved(request, in_force=in_force)
         raise web.HTTPSeeOther(f"/settings/{group.name}")
@@ -113,7 +120,8 @@ class SettingsViews:
         name = request.match_info["group"]
         found = next((group for group in groups() if group.name == name), None)
         if found is None:
-            raise PageError(404, say("There is no such page."), todo=say("Go back to the settings."), code="not_found")
+            todo = say("Go back to the settings.")
+            raise PageError(404, say("There is no such page."), todo=todo, code="not_found")
         return found
 
     def _fields(self, group: Group) -> tuple[Field, ...]:
@@ -149,6 +157,12 @@ class SettingsViews:
     def _say_saved(self, request: web.Request, *, in_force: bool) -> None:
         text = say("Saved.") if in_force else say("Saved; it waits until the emergency call is over.")
         self._flashes.put(guard.csrf_token(request), text)
+
+
+def in_words(line: str) -> str:
+    """Return a problem line without its file, the setting by its label: `FILE: sip.port: must ...`."""
+    key, separator, what = line.partition(": ")[2].partition(": ")
+    return f"{label(key) if '.' in key else key.capitalize()}: {what}" if separator else line
 
 
 def sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""First-run set-up: from a blank device to a proven 911 address, one step a page, each tested as soon as it is saved."""
+"""First-run set-up: from a blank device to a proven 911 address, one step a page, each tested when it is saved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from agent.page.problems import PageError, headers_of, status_of
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get, post
 from agent.page.settings_words import label
-from agent.page.setup_steps import BY_NAME, STEPS, Step, after, judge, progress, resume
+from agent.page.setup_steps import BY_NAME, STEPS, Progress, Step, after, judge, progress, resume
 from agent.page.views import Flashes, html
 from agent.page.views_settings import sentence
 from agent.page.workshop import Workshop
@@ -90,7 +90,7 @@ class SetupViews:
             given=given or {}, form=form or forms.blank(), settings=self._configuration.shown().settings,
             errors={key: sentence(text) for key, text in (errors or {}).items() if key in keys},
             general=[text for key, text in (errors or {}).items() if key not in keys],
-            progress=self._progress(), access=self._access, tested=self._workshop.tested(),
+            progress=self._progress(), tested=self._workshop.tested(),
             other_user=any(one.code == "token_other_user" for one in results),
         )  # fmt: skip
         return html(page, status)
@@ -103,10 +103,10 @@ class SetupViews:
             return checkup.results
         return self._tested.get(step.name, ())
 
-    def _progress(self) -> Mapping[str, object]:
+    def _progress(self) -> Mapping[str, Progress]:
         for step in STEPS:
             self._results(step)
-        pin = self._access.pins is not None and self._access.pins.is_set(Role.STAFF)
+        pin = self._access.pins.has(Role.STAFF)
         return progress(
             self._configuration.shown(), self._control.overview(), self._tested,
             pin=pin, call=self._workshop.tested() is not None,
@@ -119,6 +119,8 @@ class SetupViews:
         step = self._named(request)
         given = await guard.read_form(request)
         values, secrets = read(self._fields(step), given)
+        if step.name == "mobility" and given.get("device.mobility"):
+            values["device.mobility"] = given["device.mobility"]  # a choice, even where it is the default
         if step.name == "platform":
             values |= _token_source(self._configuration.shown().settings.token.source, values, secrets)
         if values or secrets:

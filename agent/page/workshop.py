@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from agent.clock import Clock
 from agent.configuration import Configuration
 from agent.doctor.checkup import CheckUp
 from agent.doctor.result import Report
@@ -16,6 +17,7 @@ class Workshop:
 
     configuration: Configuration
     checkup: CheckUp
+    clock: Clock
     bundle: Callable[[Report], Awaitable[Mapping[str, str]]]
     """Return name -> text of everything in the bundle; holds no secret."""
     waits_for_restart: Callable[[], frozenset[str]]

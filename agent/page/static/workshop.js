@@ -26,3 +26,7 @@ follow();
 for (const form of document.querySelectorAll("form[data-download]")) {
   form.addEventListener("submit", () => setTimeout(() => { delete form.dataset.sent; form.querySelector("button").removeAttribute("aria-busy"); }, 3000));
 }
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
