@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+EMERGENCY: Final = 0
+ALERT: Final = 1
 ERROR: Final = 3
 WARNING: Final = 4
 NOTICE: Final = 5
@@ -39,6 +41,11 @@ MESSAGES: Final[Mapping[str, tuple[str, int]]] = {
     "agent_dead": ("c00dfac5e80e4454a668873e57154f1b", WARNING),
     "problem": ("2ed55c9e67a84356965523879bc537c0", WARNING),
     "configuration": ("e8bdaf03a70348ce95c0757dc6f9d4f7", ERROR),
+    "emergency_notice": ("c60e9ed67cab45d692e5029921126d91", ALERT),
+    "emergency_notice:test": ("11fe4ccc6da74089b9480f872a062e1b", NOTICE),
+    "emergency_notice:escalated": ("75d9a97c15ac40b097d6ae9c90a563ff", EMERGENCY),
+    "emergency_notice_failed": ("8bd3bb7881554990965c3b49f004b5ac", WARNING),
+    "emergency_notice_given_up": ("190b6c8840cf4d23874d768be5476ac2", ERROR),
     "emergency_life": ("271a8c98651745cc98f4b8bc15eee747", WARNING),
     "carry_over_failed": ("05aa0d29937245be9e38ecb4aa57e0e0", ERROR),
     "state_not_saved": ("fce18111f7734ffbbce0baa348df33db", WARNING),

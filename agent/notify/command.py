@@ -14,6 +14,7 @@ from agent.notify.notice import Event, Notice
 
 TIMEOUT: Final = 10.0
 """Seconds after which the program and what it started are ended."""
+REAP_WAIT: Final = 1.0
 PREFIX: Final = "DIALSTACK_"
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME")
 """What a program may know of our own environment; credentials' folders are not among it."""
@@ -47,6 +48,9 @@ class Command:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(TimeoutError):  # what cannot be killed (state D) is not waited for
+                    async with asyncio.timeout(REAP_WAIT):
+                        await process.wait()
         if status != 0:
             raise Retry(f"{program} ended with status {status}.")
         return f"{program} ended with status 0"

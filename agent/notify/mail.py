@@ -25,6 +25,8 @@ STEP_TIMEOUT: Final = 10.0
 TIMEOUT: Final = 30.0
 """Seconds for all of it; then the connection is cut."""
 CREDENTIAL: Final = "notify-smtp-password"
+_POLICY: Final = SMTP.clone(max_line_length=300)
+"""Subjects stay on one line: a folded one begins with a blank for some readers (RFC 5322 allows 998)."""
 ID_DOMAIN: Final = "dialstack-agent.invalid"
 """Right part of Message-IDs: unique with the notice's id on the left; says nothing about the network (RFC 2606)."""
 
@@ -75,7 +77,7 @@ def compose(
     notice: Notice, events: tuple[Event, ...], to: tuple[str, ...], settings: EmailSettings, at: float
 ) -> EmailMessage:
     """Return the message; what people named cannot add headers. All versions of a notice make one thread."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     sender = settings.sender or (settings.username if "@" in settings.username else to[0])
     message["From"] = sender
     message["To"] = ", ".join(to)

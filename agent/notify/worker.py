@@ -144,7 +144,8 @@ class Notifier:
             woken.set()
         self._watch.set()
         told = {name.lower(): value for name, value in words.fields(notice, (event,)).items()}
-        trace("emergency_notice", **{"kind": "test" if notice.test else str(event), **told})
+        trace("emergency_notice", kind="test" if notice.test else str(event), id=told.pop("id"), text=told.pop("text"),
+              news=told.pop("event"), **told)  # fmt: skip
         with self._records():
             self._book.save(notice)
         self._on_change()
@@ -241,7 +242,7 @@ class Notifier:
         except AgentError as error:
             after = core.failed(progress, words.one_line(error.happened))
             retry_after = error.retry_after if isinstance(error, Backoff) else None
-            trace("emergency_notice_failed", channel=channel.name, id=uid, attempts=after.attempts, reason=after.error)
+            self._complain(channel, notice, after)
         else:
             after = core.delivered(progress, notice.version, self._now())
             trace("emergency_notice_delivered", channel=channel.name, id=uid, revision=notice.version, detail=detail)
@@ -252,6 +253,13 @@ class Notifier:
             self._not_before[channel.name].pop(uid, None)
         self._advance(channel, uid, after)
         self._on_change()
+
+    def _complain(self, channel: Channel, notice: Notice, after: Progress) -> None:
+        name, uid = channel.name, notice.uid
+        if core.gave_up(notice, after):
+            trace("emergency_notice_given_up", attempts=after.attempts, reason=after.error, channel=name, id=uid)
+        else:
+            trace("emergency_notice_failed", attempts=after.attempts, reason=after.error, channel=name, id=uid)
 
     def _advance(self, channel: Channel, uid: str, progress: Progress) -> None:
         self._progress[channel.name][uid] = progress
