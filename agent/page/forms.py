@@ -104,9 +104,9 @@ def as_typed(typed: CivicAddress, normalized: CivicAddress) -> bool:
     return all(_plain(getattr(typed, name)) == _plain(getattr(normalized, name)) for name in FIELDS)
 
 
-def changed(form: AddressForm, normalized: CivicAddress) -> tuple[tuple[str, str, str], ...]:
+def changed(typed: CivicAddress, normalized: CivicAddress) -> tuple[tuple[str, str, str], ...]:
     """Return (label, typed, as the platform writes it) of every field that differs."""
-    pairs = ((name, form.values.get(name, "").strip(), str(getattr(normalized, name))) for name in FIELDS)
+    pairs = ((name, str(getattr(typed, name)), str(getattr(normalized, name))) for name in FIELDS)
     return tuple((LABELS[name], before, after) for name, before, after in pairs if _plain(before) != _plain(after))
 
 

@@ -68,7 +68,6 @@ class Renderer:
             iso=lambda at: words.iso_time(at, self.zone),
             duration=words.duration,
             took=words.took,
-            age=lambda at: round(max(0.0, self._clock.wall() - at), 1),
             to_the_second=lambda at: datetime.fromtimestamp(at, self.zone).strftime("%H:%M:%S"),
             elapsed=lambda since: max(0, round(self._clock.wall() - since)),
             minutes=words.minutes,

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from agent.control import Control, Overview, SavedAddress
 from agent.errors import AgentError
-from agent.model import Ask
+from agent.model import Ask, CivicAddress
 from agent.page import forms, guard
 from agent.page.live import Streams
 from agent.page.problems import PageError, headers_of, status_of
@@ -113,7 +113,7 @@ class HomeViews:
         try:
             saved = await self._control.add_address(civic)
             if saved.id is not None and not forms.as_typed(civic, saved.civic):
-                return self._accept(request, form, saved)
+                return self._accept(request, civic, form, saved)
             after = await self._control.confirm(address_id=saved.id, civic=None, who=guard.who(request))
         except AgentError as error:
             shown = self._form(request, self._control.overview(), forms.refused(form, error), status_of(error))
@@ -126,8 +126,10 @@ class HomeViews:
         csrf = guard.csrf_token(request)
         return html(self._renderer.page("address_form.html", overview, csrf, form=form), status)
 
-    def _accept(self, request: web.Request, form: forms.AddressForm, saved: SavedAddress) -> web.Response:
-        csrf, changed = guard.csrf_token(request), forms.changed(form, saved.civic)
+    def _accept(
+        self, request: web.Request, typed: CivicAddress, form: forms.AddressForm, saved: SavedAddress
+    ) -> web.Response:
+        csrf, changed = guard.csrf_token(request), forms.changed(typed, saved.civic)
         overview = self._control.overview()
         return html(self._renderer.page("address_accept.html", overview, csrf, form=form, saved=saved, changed=changed))
 

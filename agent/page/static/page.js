@@ -24,15 +24,6 @@ function alive() {
   alarm = setTimeout(() => { setLost(true); connect(); }, LOST_AFTER);
 }
 
-// the step that is running counts its seconds; its clock is not this computer's
-function tick() {
-  for (const one of document.querySelectorAll(".ticking")) {
-    one.dataset.born ??= performance.now() - 1000 * one.dataset.age;
-    const seconds = Math.round((performance.now() - one.dataset.born) / 1000);
-    if (seconds < 3600) one.textContent = `${seconds} s`;
-  }
-}
-
 function isTyping() {
   const active = document.activeElement;
   return Boolean(active && active.matches("main input, main select, main textarea"));
@@ -129,4 +120,4 @@ function digits() {
 }
 if (country) digits();
 
-if (document.querySelector("[data-part]")) { setInterval(tick, 1000); connect(); }
+if (document.querySelector("[data-part]")) connect();
