@@ -15,6 +15,7 @@ from agent import cli_access as who_may
 from agent import cli_call as calling
 from agent import cli_commands as commands
 from agent import cli_local as local
+from agent import cli_notices as notices
 from agent import cli_text as text
 from agent.cli_client import EXIT_CODES, FAILED, USAGE, Failure
 from agent.cli_doctor import doctor
@@ -160,6 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--limit", type=_limit, default=20, metavar="N", help="1 to 1000 (default 20)"
     )
     add.add("places", commands.places, "show the known places")
+    _add_notices(add, common)
     _add_access(add, common)
     add.add("version", local.version, "show the versions")
     return parser
@@ -175,6 +177,20 @@ def _add_addresses(add: _Commands, common: _Parser) -> None:
         ("clear", commands.addresses_clear, "clear the network binding of a saved address"),
     ):
         inner.add(name, command, meaning).add_argument("address_id", metavar="ADDRESS_ID")
+
+
+def _add_notices(add: _Commands, common: _Parser) -> None:
+    told = add.add(
+        "notices", notices.notices_list, "show emergency calls and who was told; acknowledge; test",
+        "notices", "notices ack", "notices test  # a notice marked as a test to everybody",
+    )  # fmt: skip
+    inner = _Commands(told, common, required=False)
+    inner.add("list", notices.notices_list, "show emergency and test calls, and who was told").add_argument(
+        "--limit", type=_limit_of(notices.MAX_NOTICES), default=20, metavar="N", help="1 to 500 (default 20)"
+    )
+    ack = inner.add("ack", notices.notices_ack, "say that you take care of an emergency call")
+    ack.add_argument("notice_id", nargs="?", metavar="NOTICE_ID", help="default: the newest that nobody took")
+    inner.add("test", notices.notices_test, "send a notice marked as a test to everybody and show who got it")
 
 
 def _add_calls(add: _Commands) -> None:
@@ -223,11 +239,16 @@ def _add_access(add: _Commands, common: _Parser) -> None:
     )
 
 
-def _limit(value: str) -> int:
-    most = 1000
-    if value.isascii() and value.isdigit() and 1 <= int(value[:5]) <= most:
-        return int(value)
-    raise argparse.ArgumentTypeError(f"must be 1 to {most}")
+def _limit_of(most: int) -> Callable[[str], int]:
+    def limit(value: str) -> int:
+        if value.isascii() and value.isdigit() and len(value) < len("10000") and 1 <= int(value) <= most:
+            return int(value)
+        raise argparse.ArgumentTypeError(f"must be 1 to {most}")
+
+    return limit
+
+
+_limit = _limit_of(1000)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,6 +28,8 @@ from agent.store import Store
 
 KICK_SPACING = 10.0
 """Seconds that a channel was left alone before a network that came back makes it try at once (S11)."""
+TEST_PATIENCE = 20.0
+"""Seconds that a test waits for a channel: a person, and a browser, wait for the answer."""
 MISSED_SLACK = 10.0
 """Seconds by which the end of a call and the beginning of its window may seem to differ: a clock is slewed."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -174,7 +176,10 @@ class Notifier:
 
     async def _try(self, channel: Channel, notice: Notice) -> Delivery:
         try:
-            detail = await channel.deliver(notice, (Event.DIALED,))
+            async with asyncio.timeout(TEST_PATIENCE):
+                detail = await channel.deliver(notice, (Event.DIALED,))
+        except TimeoutError:
+            return Delivery(channel.name, delivered=False, detail=f"It did not finish within {TEST_PATIENCE:g} s.")
         except AgentError as error:
             return Delivery(channel.name, delivered=False, detail=error.happened)
         return Delivery(channel.name, delivered=True, detail=detail)
