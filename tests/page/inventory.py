@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from agent.errors import NeedsHuman
 from agent.model import Ask, StatusKind
 from agent.say import say
-from tests.page.fake_control import FakeControl, overview, steps
+from agent.testcall.evidence import Answer, Evidence, Result, Running
+from tests.page.calling import HERE
+from tests.page.fake_control import NOON, FakeControl, overview, steps
 from tests.page.window import Page
 
 Arrange = Callable[[FakeControl], None]
@@ -60,6 +62,16 @@ def unfold(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
 
 
+def tested(result: Result | None, *answers: Answer) -> Arrange:
+    """Let a test call be over, or be made."""
+    running = Running(NOON - 3, "local screen", "confirmed") if result is None else None
+    last = None if result is None else Evidence(
+        7, NOON - 60, "local screen", result, HERE, detail="200 OK", answer_seconds=0.42, call_seconds=14.2,
+        speech_seconds=9.1, recording=True, answers=answers,
+    )  # fmt: skip
+    return lambda control: control.show(replace(overview(), test_running=running, test_last=last))
+
+
 working = replace(
     overview(StatusKind.CONNECTING), steps=steps(3), notices=(say("Please answer again."),), exposure_since=None
 )
@@ -84,6 +96,12 @@ PAGES: tuple[Shown, ...] = (
     Shown("clear", "/addresses/clear?address_id=emerg_1"),
     Shown("history", "/history", act=unfold),
     Shown("history-month", "/history?range=month"),
+    Shown("test-call", "/test"),
+    Shown("test-call-running", "/test", tested(None)),
+    Shown("test-call-compare", "/test", tested(Result.SPEECH), unfold),
+    Shown("test-call-right", "/test", tested(Result.SPEECH, Answer(same=True, at=NOON, who="cli")), unfold),
+    Shown("test-call-wrong", "/test", tested(Result.SPEECH, Answer(same=False, at=NOON, who="local screen")), unfold),
+    Shown("test-call-silent", "/test", tested(Result.SILENCE), unfold),
     Shown("problem", "/nothing", refused=True),
     Shown("login", "/login"),
     Shown("access", "/access"),

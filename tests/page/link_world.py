@@ -21,6 +21,7 @@ from agent.page.pins import Pins
 from agent.page.routes import Role
 from agent.page.server import PageServer
 from agent.settings import PageSettings
+from tests.page.calling import Parts
 from tests.page.client import token_in
 from tests.page.fake_control import NOON, FakeControl
 
@@ -59,6 +60,8 @@ class World:
     server: PageServer
     clock: HandClock
     _stack: contextlib.AsyncExitStack = field(repr=False)
+    parts: Parts
+    """Calls and test calls."""
 
     @property
     def access(self) -> Access:
@@ -113,12 +116,18 @@ async def link_world(folder: Path, *, pins: bool = True, local_role: str = "staf
     control, clock = FakeControl(), HandClock()
     access = Access(settings, clock, pins=Pins(folder / "pins.json"))
     access.links.mine = (LAN,)
-    server = PageServer(control, settings, clock=clock, zone=UTC, names=("front-desk",), access=access, state=folder)
+    parts = Parts(folder)
+    server = PageServer(
+        control, settings, clock=clock, zone=UTC, names=("front-desk",), access=access, state=folder,
+        calling=parts.calling,
+    )  # fmt: skip
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(mock.patch.object(pins_module, "COST", 16))  # what scrypt costs is not looked at here
         await server.start()
         stack.push_async_callback(server.stop)
-        world = World(control, server, clock, stack)
+        await parts.voice.start()
+        stack.callback(parts.voice.stop)
+        world = World(control, server, clock, stack, parts)
         if pins:
             await access.set_pin(Role.STAFF, STAFF_PIN)
             await access.set_pin(Role.TECHNICIAN, TECHNICIAN_PIN)

@@ -15,6 +15,7 @@ import aiohttp
 from agent.calling import Calling
 from agent.page.server import PageServer
 from agent.settings import PageSettings
+from tests.page.calling import Parts
 from tests.page.fake_control import NOON, FakeControl
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class FrozenClock:
 def make_server(control: FakeControl, folder: Path, port: int = 0, *, calling: Calling | None = None) -> PageServer:
     """Return a server with a port of the kernel's choice and a socket in that folder."""
     settings = PageSettings(port=port, socket=folder / "agent.sock")
+    calling = calling or Parts(folder).calling
     return PageServer(control, settings, clock=FrozenClock(), zone=UTC, names=("front-desk",), calling=calling)
 
 

@@ -12,12 +12,11 @@ import aiohttp
 import pytest
 
 from agent.callbook import CallList
-from agent.page.routes import Role
-from agent.page.visitor import Channel, Visitor
 from agent.refusals import PEER_HUNG_UP
 from tests.page.calling import HERE, Parts, elsewhere
 from tests.page.client import next_event
 from tests.page.fake_control import NOON, OFFICE, FakeControl
+from tests.page.link_world import LAPTOP, TECHNICIAN_PIN, World, play_link, sign_in
 from tests.page.serving import make_server
 
 Scenario = Callable[[Parts, aiohttp.ClientSession], Awaitable[None]]
@@ -167,18 +166,24 @@ def test_a_refused_call_tells_the_truth_on_the_api_and_the_page(tmp_path: Path) 
     play(tmp_path, scenario)
 
 
-def test_s9_from_the_link_nobody_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gate names the channel of every request; here every request seems to come from the link."""
+def test_s9_from_the_link_nobody_calls_but_staff_make_the_test_call(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        browser = await world.browser()
+        assert (await sign_in(browser, TECHNICIAN_PIN))[0] == 303
+        async with browser.get("/api/v1/csrf") as response:
+            token = (await response.json())["token"]
+        headers = JSON | {"X-CSRF-Token": token}
+        for method, path in (("POST", ""), ("GET", ""), ("GET", "/events"), ("POST", "/hangup"), ("POST", "/1/answer")):
+            async with browser.request(
+                method, f"/api/v1/calls{path}", data='{"to": "+14155550123"}', headers=headers
+            ) as response:
+                assert (response.status, (await response.json())["error"]["code"]) == (403, "calls_from_link"), path
+        assert world.parts.voice.orders == []
+        async with browser.post("/api/v1/test-calls", data="{}", headers=headers) as response:
+            assert response.status == 202
+            assert (await response.json())["running"]["who"] == f"technician at {LAPTOP}"
 
-    async def scenario(parts: Parts, session: aiohttp.ClientSession) -> None:
-        visitor = Visitor(Channel.LINK, Role.TECHNICIAN, "192.0.2.7", signed_in=True)
-        monkeypatch.setattr("agent.page.calls_api.guard.visitor", lambda _request: visitor)
-        status, error = await post(session, "", {"to": "+14155550123"})
-        assert (status, error["error"]["code"]) == (403, "calls_from_link")
-        assert (await listed(session))["error"]["code"] == "calls_from_link"
-        assert parts.voice.orders == []
-
-    play(tmp_path, scenario)
+    play_link(tmp_path, scenario)
 
 
 def test_a_script_on_the_page_gets_its_token_and_no_other_origin_does(tmp_path: Path) -> None:
