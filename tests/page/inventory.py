@@ -96,12 +96,21 @@ PAGES: tuple[Shown, ...] = (
     Shown("clear", "/addresses/clear?address_id=emerg_1"),
     Shown("history", "/history", act=unfold),
     Shown("history-month", "/history?range=month"),
+    # "refused": these recordings are not on the shelf
     Shown("test-call", "/test"),
     Shown("test-call-running", "/test", tested(None)),
-    Shown("test-call-compare", "/test", tested(Result.SPEECH), unfold),
-    Shown("test-call-right", "/test", tested(Result.SPEECH, Answer(same=True, at=NOON, who="cli")), unfold),
-    Shown("test-call-wrong", "/test", tested(Result.SPEECH, Answer(same=False, at=NOON, who="local screen")), unfold),
-    Shown("test-call-silent", "/test", tested(Result.SILENCE), unfold),
+    Shown("test-call-compare", "/test", tested(Result.SPEECH), unfold, refused=True),
+    Shown(
+        "test-call-right", "/test", tested(Result.SPEECH, Answer(same=True, at=NOON, who="cli")), unfold, refused=True
+    ),
+    Shown(
+        "test-call-wrong",
+        "/test",
+        tested(Result.SPEECH, Answer(same=False, at=NOON, who="local screen")),
+        unfold,
+        refused=True,
+    ),
+    Shown("test-call-silent", "/test", tested(Result.SILENCE), unfold, refused=True),
     Shown("problem", "/nothing", refused=True),
     Shown("login", "/login"),
     Shown("access", "/access"),
