@@ -1,6 +1,7 @@
 # make demo   the main job on this machine, told as a timeline (ARGS="--once --report demo.json", "--mobility movable")
 # make test   lint, types and all tests; as root, as they build networks (TESTS=tests/page: a part of them)
 # make translations   collect the sentences into the catalogs of agent/page/locales (I18N.md)
+# make bench  the numbers of the design, measured (ARGS="--runs 30 --only moves --report bench.json")
 # make sip    the SIP and call tests alone (DIALSTACK_PJSUA2=wheel: with the wheel)
 # make pjsua2 build PJSIP's Python binding from Debian's source, once a machine; demo and test then use it
 # make deb    the Debian packages, into dist/ (ARCH=arm64: for another architecture)
@@ -14,11 +15,15 @@ TESTS ?=
 # The SIP stack: the own build where it is installed or cached, else the wheel; DIALSTACK_PJSUA2=built or wheel decides.
 WITH_STACK = PYTHONPATH="$$(.ci/pjsua2)$${PYTHONPATH:+:$$PYTHONPATH}"
 
-.PHONY: demo test lint lock clean sip pjsua2 deb translations
+.PHONY: demo bench test lint lock clean sip pjsua2 deb translations
 
 demo:
 	@.ci/setup demo
 	@$(WITH_STACK) $(PYTHON) -m agent demo $(ARGS)
+
+bench:
+	@.ci/setup demo
+	@$(WITH_STACK) $(PYTHON) -m agent.lab.bench $(ARGS)
 
 test: lint
 	$(WITH_STACK) $(if $(TESTS),$(PYTHON) -m pytest $(TESTS),.ci/test) $(ARGS)
