@@ -85,7 +85,9 @@ class App:
         pins = Pins(settings.paths.state / "pins.json")
         access = Access(settings.page, self.clock, pins=pins, audit=self.store.audit)
         self.lag = Lag(self.clock)
-        metrics = Metrics(self.engine, platform=self.platform, lag=self.lag)
+        metrics = Metrics(
+            self.engine, platform=self.platform, lag=self.lag, notices=self.notices, tests=self.calling.tester
+        )
         self.stop = asyncio.Event()
         self.again = False
         """Start once more, because a person asked for it."""

@@ -53,6 +53,8 @@ class Delivery:
     """It has the newest version."""
     detail: str
     """The receiver's word, or why it failed; empty when there is nothing to say."""
+    given_up: bool = False
+    """It is not tried any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from agent import __version__
 from agent.engine import Engine
 from agent.model import Ask, RegistrationKind, StatusKind
 from agent.tally import kind_of
+from agent.testcall.evidence import Evidence, Result
 
 CALL_KINDS = ("ordinary", "emergency", "test")
 
@@ -49,6 +50,20 @@ class Platform(Protocol):
     @property
     def token_end(self) -> float | None:
         """Boottime seconds at which the token ends; None: nothing tells."""
+
+
+class Notices(Protocol):
+    """Who tells people of emergency calls."""
+
+    def standing(self) -> tuple[int, int, int]:
+        """Return calls that nobody acknowledged, deliveries that are due, and ones that were given up."""
+
+
+class Tests(Protocol):
+    """Who makes test calls to 933."""
+
+    past: tuple[Evidence, ...]
+    """Newest first."""
 
 
 class Late(Protocol):
@@ -87,14 +102,25 @@ def counter(name: str, meaning: str, value: float) -> Family:
 class Metrics:
     """Reads status, tally and expiries when asked."""
 
-    def __init__(self, engine: Engine, *, platform: Platform, lag: Late) -> None:
+    def __init__(self, engine: Engine, *, platform: Platform, lag: Late, notices: Notices, tests: Tests) -> None:
         self._engine = engine
         self._platform = platform
         self._lag = lag
+        self._notices = notices
+        self._tests = tests
 
     def text(self) -> str:
         """Return what a scrape sees now."""
-        parts = (self._light, self._work, self._line, self._calls, self._sight, self._process)
+        parts = (
+            self._light,
+            self._work,
+            self._line,
+            self._calls,
+            self._telling,
+            self._tested,
+            self._sight,
+            self._process,
+        )
         return render(family for part in parts for family in part())
 
     def _light(self) -> Iterator[Family]:
@@ -155,6 +181,22 @@ class Metrics:
         yield Family("dialstack_calls_active", "gauge", "Calls that are up.", active if voice.connected else ())
         yield Family("dialstack_calls_total", "counter", "Calls since the start.", total)
         yield gauge("dialstack_interlock_active", "1 during an emergency call and its callback time.", voice.interlock)
+
+    def _telling(self) -> Iterator[Family]:
+        unacknowledged, due, given_up = self._notices.standing()
+        yield gauge("dialstack_notices_open", "Emergency calls that nobody acknowledged.", unacknowledged)
+        yield gauge("dialstack_notices_pending", "Deliveries of notices that are still to be made.", due)
+        yield gauge("dialstack_notices_failed", "Deliveries of notices that were given up.", given_up)
+
+    def _tested(self) -> Iterator[Family]:
+        newest = self._tests.past[0] if self._tests.past else None
+        if newest is None:
+            return
+        results = tuple(({"result": result.value}, float(result is newest.result)) for result in Result)
+        same = None if newest.answer is None else newest.answer.same
+        yield gauge("dialstack_test_call_timestamp_seconds", "Unix time of the newest call to 933.", newest.at)
+        yield Family("dialstack_test_call_result", "gauge", "How it went: 1 for its result, 0 for the others.", results)
+        yield gauge("dialstack_test_call_address_right", "1: a person heard the right address, 0: a wrong one.", same)
 
     def _sight(self) -> Iterator[Family]:
         engine, tally = self._engine, self._engine.tally

@@ -98,6 +98,13 @@ class NoticeSide:
 
     # ------------------------------------------------------------------ out
 
+    def standing(self) -> tuple[int, int, int]:
+        """Return how many calls nobody acknowledged, deliveries that are due, and ones that were given up."""
+        notices = self.notifier.notices
+        late = [one for uid in notices for one in self.notifier.reports(uid) if not one.delivered]
+        given_up = sum(one.given_up for one in late)
+        return sum(notice.is_open for notice in notices.values()), len(late) - given_up, given_up
+
     def records(self, limit: int) -> tuple[NoticeRecord, ...]:
         """Return the newest notices, newest first."""
         newest = list(self.notifier.notices.values())[: -limit - 1 : -1]

@@ -190,9 +190,10 @@ class Notifier:
         for channel in self.channels:
             progress = self._progress[channel.name].get(uid, Progress())
             if progress.sent or progress.error or core.pending(notice, progress, channel.kind):
-                gone = "given up: " if core.gave_up(notice, progress) else ""
-                detail = f"{gone}{progress.error}" if progress.error else ("" if progress.sent else "under way")
-                found.append(Delivery(channel.name, progress.sent == notice.version, detail))
+                gone = core.gave_up(notice, progress)
+                said = f"given up: {progress.error}" if gone and progress.error else progress.error
+                detail = said or ("" if progress.sent else "under way")
+                found.append(Delivery(channel.name, progress.sent == notice.version, detail, gone))
         return tuple(found)
 
     # ------------------------------------------------------------------ workers

@@ -248,7 +248,7 @@ def test_the_first_start_with_an_empty_configuration_stays_up_and_says_so_in_the
     config.write_text(f'[page]\nport = 0\nsocket = "{tmp_path}/a.sock"\n[paths]\nstate = "{tmp_path}/state"\n')
     records, explained = journal_of(tmp_path, sys.executable, "-c", _FIRST_START, str(config), f"{tmp_path}/a.sock")
     faults = [item for item in records if item.get("MESSAGE_ID") == MESSAGES["status:fault"][0]]
-    assert faults[0]["MESSAGE"].startswith("FAULT: The configuration is invalid: ")
+    assert faults[0]["MESSAGE"].startswith("FAULT: This phone is not set up yet. ")
     assert "911" in faults[0]["MESSAGE"]
     assert faults[0]["PRIORITY"] == "3"
     assert faults[0]["CODE_FUNC"] == "relight"

@@ -18,6 +18,7 @@ from agent.model import CallView, Gap, StatusKind, VoiceState
 from agent.page.server import PageServer
 from agent.settings import PageSettings
 from agent.tally import Tally
+from agent.testcall.evidence import Answer, Evidence, Result, Subject
 from tests.admin.journald import ROOT
 from tests.engine.virtual_world import SITES, World
 from tests.page.fake_control import FakeControl
@@ -34,6 +35,27 @@ class Platform:
     token_end: float | None = None
 
 
+@dataclass
+class Notices:
+    """What the side of the notices would say."""
+
+    told: tuple[int, int, int] = (1, 2, 3)
+
+    def standing(self) -> tuple[int, int, int]:
+        return self.told
+
+
+@dataclass
+class Past:
+    """What the tester remembers."""
+
+    past: tuple[Evidence, ...] = ()
+
+
+SUBJECT = Subject(1, "e", None, proven=True, network="n", place_id=1)
+TEST = Evidence(1, 1_800_000_000.0, "cli", Result.SPEECH, SUBJECT, answers=(Answer(same=True, at=0.0, who="cli"),))
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     found = World("fixed")
@@ -41,9 +63,14 @@ def world() -> Iterator[World]:
     found.close()
 
 
-def scrape(world: World, platform: Platform | None = None) -> tuple[Samples, dict[str, str]]:
+def scrape(
+    world: World, platform: Platform | None = None, past: tuple[Evidence, ...] = ()
+) -> tuple[Samples, dict[str, str]]:
     """Return the samples and the kind of each metric, as Prometheus' parser reads them."""
-    text = Metrics(world.engine, platform=platform or Platform(), lag=Lag(world.clock)).text()
+    metrics = Metrics(
+        world.engine, platform=platform or Platform(), lag=Lag(world.clock), notices=Notices(), tests=Past(past)
+    )
+    text = metrics.text()
     families = list(text_string_to_metric_families(text))
     assert all(family.documentation for family in families)
     samples = {
@@ -174,6 +201,18 @@ def test_each_call_is_counted_once_and_933_is_no_emergency() -> None:
     assert tally.calls == {("emergency", "out"): 1, ("test", "out"): 1, ("ordinary", "out"): 1}
 
 
+def test_notices_that_wait_and_the_newest_test_call_are_told(world: World) -> None:
+    samples, _ = scrape(world)
+    names = ("open", "pending", "failed")
+    assert [value(samples, f"dialstack_notices_{name}") for name in names] == [1, 2, 3]
+    assert value(samples, "dialstack_test_call_timestamp_seconds") is None
+    samples, _ = scrape(world, None, (TEST, Evidence(0, 5.0, "cli", Result.FAILED, SUBJECT)))
+    assert value(samples, "dialstack_test_call_timestamp_seconds") == TEST.at
+    assert value(samples, "dialstack_test_call_result", result="speech") == 1
+    assert value(samples, "dialstack_test_call_result", result="failed") == 0
+    assert value(samples, "dialstack_test_call_address_right") == 1
+
+
 def test_the_worst_lag_of_the_last_minute_is_told(world: World) -> None:
     lag = Lag(world.clock)
     assert lag.worst() == 0
@@ -205,7 +244,7 @@ def everything(world: World) -> dict[str, str]:
     world.engine.gap(Gap("suspend", 1.0, "slept"))
     platform = Platform()
     platform.token_end = 1.0
-    return scrape(world, platform)[1]
+    return scrape(world, platform, (TEST,))[1]
 
 
 def test_every_metric_is_documented_and_every_documented_one_exists(world: World) -> None:
