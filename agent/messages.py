@@ -50,6 +50,10 @@ MESSAGES: Final[Mapping[str, tuple[str, int]]] = {
     "carry_over_failed": ("05aa0d29937245be9e38ecb4aa57e0e0", ERROR),
     "state_not_saved": ("fce18111f7734ffbbce0baa348df33db", WARNING),
     "socket": ("af8a82802cbe42ccbbd4fe67ee0a04f5", ERROR),
+    "emergency_notice:dialed": ("072f050f42a8429fa007868f32cb6b9a", WARNING),
+    "settings_changed": ("b29b25fba7754b1889e47deb2d0f666c", NOTICE),
+    "handover_lost": ("0ab17427604849f2b244eb71f2d36099", ERROR),
+    "undressed": ("d0e44ca82ec84445a8a19f58eb98f520", ERROR),
     "bug": ("c4a249f1f847411b80e259572d0a4495", ERROR),
 }
 """Event, or event:kind, -> (MESSAGE_ID, syslog priority). An id never changes its meaning and is never used again."""

@@ -195,6 +195,13 @@ def test_every_event_of_the_table_is_said_somewhere_with_the_fields_that_its_ent
         assert shown <= events[event], f"{key}: {shown - events[event]} is never given"
 
 
+def test_every_error_of_the_telephone_program_is_explained() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "agent" / "voice").rglob("*.py"))
+    errors = set(re.findall(r'\blog\(\s*"(\w+)",\s*"error"', code))
+    assert len(errors) > 4
+    assert errors <= {key.partition(":")[0] for key in MESSAGES}
+
+
 def test_an_over_problem_and_an_ordinary_call_need_no_explanation() -> None:
     assert find("problem", {"sentence": "over"}) is None
     assert find("call", {"emergency": False, "state": "calling"}) is None
