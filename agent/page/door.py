@@ -14,8 +14,8 @@ from agent.page.visitor import Channel
 
 MAX_CONNECTIONS = 64
 """For each of loopback and the Unix socket: a browser uses six, a full table of streams sixteen."""
-MAX_ON_LINK = 96
-"""For all on the link together: a dozen browsers; each costs about 100 KiB with its TLS."""
+MAX_ON_LINK = 48
+"""For all on the link together: eight browsers; each connection costs about 270 KiB with asyncio's TLS."""
 FIRST_REQUEST = 10.0
 """Seconds in which a new connection must have sent its first request head; aiohttp itself waits for ever."""
 

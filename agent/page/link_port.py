@@ -15,8 +15,8 @@ from agent.tasks import end
 BACKLOG = 64
 HANDSHAKE = 5.0
 """Seconds for TLS: a phone on a bad Wi-Fi needs one."""
-MAX_FROM_ONE = 12
-"""Connections of one address: a browser uses six and a stream or two."""
+MAX_FROM_ONE = 8
+"""Connections of one address: a browser uses six, however many windows it has."""
 OUT_OF_FILES = 1.0
 """Seconds until the next connection is taken when none could be."""
 

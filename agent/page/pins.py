@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import hmac
 import itertools
@@ -41,6 +42,12 @@ COMMON = frozenset(
 )  # fmt: skip
 """What people choose most, beyond what the rules below refuse."""
 
+M_MMAP_THRESHOLD, OWN_BLOCK = -3, 1024 * 1024
+"""mallopt(3): blocks of 1 MiB and more are mapped by themselves, so that what scrypt takes is given back.
+
+glibc else raises that limit at the first of them and keeps the next for ever: 16 MiB more of a daemon that has 40.
+"""
+
 PIN_ROLES = (Role.STAFF, Role.TECHNICIAN)
 
 
@@ -70,6 +77,8 @@ def weakness(pin: str) -> str:
 
 def hash_pin(pin: str, salt: bytes) -> bytes:
     """Return the scrypt hash of a PIN; takes 16 MiB and a while."""
+    if tell := getattr(ctypes.CDLL(None), "mallopt", None):  # glibc's; others give back by themselves
+        tell(M_MMAP_THRESHOLD, OWN_BLOCK)
     return hashlib.scrypt(
         pin.encode(), salt=salt, n=COST, r=BLOCK, p=LANES, maxmem=MAX_MEMORY, dklen=KEY_BYTES
     )  # fmt: skip

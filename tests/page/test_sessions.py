@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -23,6 +25,8 @@ from tests.page.link_world import (
     play_link,
     sign_in,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 async def leads_to_pin(browser: aiohttp.ClientSession, path: str) -> bool:
@@ -245,6 +249,20 @@ def test_pins_are_kept_as_hashes_in_a_private_file_and_survive_a_restart(tmp_pat
     assert path.stat().st_mode & 0o777 == 0o600
     assert STAFF_PIN.encode() not in path.read_bytes()
     assert [one.name for one in tmp_path.iterdir()] == ["pins.json"]
+
+
+def test_what_a_comparison_takes_is_given_back() -> None:
+    script = (
+        "import threading\nfrom pathlib import Path\nfrom agent.page.pins import hash_pin\n"
+        "def rss():\n"
+        "    return int(Path('/proc/self/statm').read_text().split()[1]) * 4\n"
+        "def hashes():\n"
+        "    for _ in range(3): hash_pin('402816', b'x' * 16)\n"
+        "before, thread = rss(), threading.Thread(target=hashes)\n"
+        "thread.start()\nthread.join()\nprint(rss() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(done.stdout) < 4096, "KiB; scrypt takes 16 MiB"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}x", b'{"staff": {"salt": "", "hash": ""}}', b'{"version": "x"}'])
