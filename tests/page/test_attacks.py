@@ -44,7 +44,7 @@ def changes(server: PageServer) -> list[tuple[str, str, Role]]:
     found = []
     for method, path, role in server.gate.routes.all():
         if method not in {"GET", "HEAD"}:
-            found.append((method, re.sub(r"\{(\w+)\}", lambda name: VALUES.get(name[1], "x"), path), role))
+            found.append((method, re.sub(r"\{(\w+)\}", lambda name: VALUES.get(name[1], "1"), path), role))
     assert len(found) > 10
     return found
 
@@ -150,7 +150,7 @@ def test_malformed_and_oversized_bodies_get_a_sentence_on_every_route_and_change
                 async with browser.request(method, path, data=body, headers=headers) as response:
                     where = (path, kind, body[:20], response.status)
                     # some programs' requests have no body that is looked at
-                    ignored = kind == "application/json" and response.status == 200
+                    ignored = kind == "application/json" and response.status in {200, 202}
                     assert ignored or 400 <= response.status < 500, where
                     said = await response.text()
                     assert ignored or '"happened":"' in said or "<h1" in said, where
