@@ -58,7 +58,7 @@ def _read_pin() -> str:
         return sys.stdin.readline(MAX_LINE).strip()
     first = getpass.getpass("New PIN: ").strip()
     if first != getpass.getpass("The same again: ").strip():
-        raise Failure(FAILED, "The two PINs are not the same.", emergency="Nothing was changed.", code="pins_differ")
+        raise Failure(FAILED, "The two PINs are not the same.", todo="Type the same PIN twice.", code="pins_differ")
     return first
 
 

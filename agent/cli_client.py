@@ -29,6 +29,10 @@ EXIT_CODES = {
 """Exit code -> what it means; `--help` and the manual show it."""
 
 
+UNTOUCHED = "Nothing was changed; 911 does not depend on this command."
+"""What a failure means for 911 where nothing else is said."""
+
+
 class Failure(Exception):
     """Ends a command: exit code and the three sentences."""
 
@@ -37,8 +41,8 @@ class Failure(Exception):
         exit_code: int,
         happened: str,
         *,
-        emergency: str = "",
-        todo: str = "",
+        todo: str,
+        emergency: str = UNTOUCHED,
         code: str = "failed",
         fields: dict[str, str] | None = None,
     ) -> None:

@@ -16,6 +16,8 @@ from agent.cli_client import FAILED, NOT_BOUND, OK, USAGE, Client, Failure
 CIVIC_OPTIONS = ("number", "street", "unit", "city", "state", "postal_code", "country")
 """Options of `confirm` and `addresses add`, as argparse names them."""
 
+AGAIN = "Run the command again and answer, or answer on the phone's page."
+
 
 def show(args: argparse.Namespace, data: object, human: str) -> None:
     """Print an answer as JSON on one line or for people."""
@@ -72,16 +74,18 @@ def confirm(args: argparse.Namespace) -> int:
     """Confirm where the device is, after asking unless `--yes`."""
     civic = civic_of(args)
     if civic is not None and args.address_id is not None:
-        raise Failure(USAGE, "Give an address id or an address, not both.", code="usage")
+        raise Failure(USAGE, "An address id and an address were given.", todo="Give one of them.", code="usage")
     if not args.yes and (args.json or not sys.stdin.isatty()):
-        raise Failure(USAGE, "Nobody can be asked here: add --yes.", code="usage")
+        raise Failure(
+            USAGE, "Nobody can be asked here.", todo="Add --yes, or run it in a terminal without --json.", code="usage"
+        )
     daemon = client(args)
     body: dict[str, Any] = {"civic": civic} if civic is not None else {"address_id": args.address_id}
     name = text.one_line({**dict.fromkeys(("address_number", *CIVIC_OPTIONS), ""), **civic}) if civic else ""
     if civic is None:
         body, name = _saved_choice(args, daemon)
     if not args.yes and not _agreed(f"Is this phone at {name}? [y/N] "):
-        raise Failure(FAILED, "Not confirmed.", emergency="Nothing was changed.", code="not_confirmed")
+        raise Failure(FAILED, "Not confirmed.", todo=AGAIN, code="not_confirmed")
     overview = daemon.post("/confirm", body)
     where = f" This phone is at {text.one_line(overview['address'])}." if overview["address"] else ""
     show(args, overview, f"Saved.{where}\n\n{text.status(overview)}")
@@ -114,7 +118,7 @@ def _saved_choice(args: argparse.Namespace, daemon: Client) -> tuple[dict[str, A
         text.say(f"  {number}  {text.one_line(one['civic'])}  {text.clean(one['hint'])}")
     answer = _input(f"Number (1 to {len(choices)}): ")
     if not (answer.isascii() and answer.isdigit() and 1 <= int(answer[:4]) <= len(choices)):
-        raise Failure(FAILED, "Not confirmed.", emergency="Nothing was changed.", code="not_confirmed")
+        raise Failure(FAILED, "Not confirmed.", todo=AGAIN, code="not_confirmed")
     return _choice(choices[int(answer) - 1])
 
 

@@ -125,7 +125,13 @@ def _alone(args: argparse.Namespace, failure: Failure) -> int:
             code="voice_not_running",
         ) from error
     except ValueError as error:
-        raise Failure(FAILED, f"dialstack-voice did not place the call: {error}", code="call_refused") from error
+        raise Failure(
+            FAILED,
+            f"dialstack-voice did not place the call: {error}",
+            emergency="911 is still attempted when it is dialed.",
+            todo="Test again; if it stays, `dialstack-agent status` says what is wrong with the line.",
+            code="call_refused",
+        ) from error
     text.say(json.dumps({**found, "filed": False}) if args.json else _words_alone(found))
     return OK if found["result"] == "speech" else FAILED
 

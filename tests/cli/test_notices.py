@@ -50,5 +50,7 @@ def test_the_test_fails_when_a_channel_does(shell: Shell, served: ThreadServer) 
     assert (code, out) == (1, "ok      command: beep ended with status 0\nFAILED  email: mail.example answered 550\n")
     served.control.tested = served.control.tested[:1]
     assert shell.json("notices", "test") == (
-        0, {"deliveries": [{"channel": "command", "delivered": True, "detail": "beep ended with status 0"}]},
+        0, {"deliveries": [
+            {"channel": "command", "delivered": True, "detail": "beep ended with status 0", "given_up": False},
+        ]},
     )  # fmt: skip
