@@ -166,10 +166,16 @@ class Calls(Book):
             leg.carried = not leg.answered
 
     def stack_restarted(self, now: float) -> None:
-        """The stack began a new life: calls it held are gone (only ever calls that could not live on)."""
+        """The stack began a new life: calls it held are gone, and an emergency call that is being made is dialed again.
+
+        Only ever calls that could not live on; what stands here for the others is the last resort.
+        """
+        gone = CallEvent(-1, "ended", "out", 0, "the line was built anew")
         for leg in list(self._legs.values()):
             if leg.stack_id is not None:
                 leg.stack_id = None
+                if leg.open and leg.call.direction == "out" and self._dialer.again(leg, gone, now):
+                    continue
                 leg.here = leg.here or "The line had to be built anew, the call is lost." + outcome.DIAL_AGAIN
                 self.over(leg, now)
 

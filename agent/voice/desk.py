@@ -199,7 +199,7 @@ class Desk:
                 self._service.calls.place(to, now, req_id, problem=str(error))
         else:
             self._service.calls.place(protocol.text(message, "to"), now, req_id, self._wish(message))
-        self._service.arm()
+        self._service.occupied()
 
     def _wish(self, message: Message) -> Wish:
         settings, found = self._service.settings, Wish()

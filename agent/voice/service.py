@@ -136,7 +136,7 @@ class Service:
         self.calls.number_after([int(line["call"]) for line in handed.lost])
         for pending in handed.pending:
             self.calls.restore(pending, now)
-        self.execute(self.machine.calls(len(self.calls.up), now, interlock=self.calls.interlock.active))
+        self.occupied()
         if handed.stop_asked_at is not None:
             self.stopper.ask(handed.stop_asked_at)
         if self.state.interlock_until > now and not handed.pending:
@@ -293,7 +293,6 @@ class Service:
         )
 
     def _tell(self, news: Call | Interlock) -> None:
-        now = time.monotonic()
         if isinstance(news, Interlock):
             open_ended = math.inf if news.active else 0.0
             self.state.interlock_until = open_ended if news.until is None else news.until
@@ -307,9 +306,16 @@ class Service:
         self.pump.hurry()
         if self._reload_due:
             asyncio.get_running_loop().call_soon(self.reload)
-        asyncio.get_running_loop().call_soon(
-            lambda: self.execute(self.machine.calls(len(self.calls.up), now, interlock=self.calls.interlock.active))
-        )
+        asyncio.get_running_loop().call_soon(self.occupied)
+
+    def occupied(self) -> None:
+        """Tell the machine what calls there are.
+
+        At once after a call was placed or came in: an instruction that is read next must not build the line anew
+        under it (S4).
+        """
+        calls, interlock = len(self.calls.up), self.calls.interlock.active
+        self.execute(self.machine.calls(calls, time.monotonic(), interlock=interlock))
 
     def _talking(self) -> Literal["", "call", "emergency"]:
         up = [call for call in self.calls.up if call.answered_at is not None]
@@ -367,7 +373,7 @@ class Service:
                     self.execute(self.machine.connection_lost(event.reason, now))
             case _:
                 self.calls.on_event(event, now)
-                self.arm()
+                self.occupied()
 
     def _due(self) -> None:
         now = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,27 @@ def test_s4_a_new_id_waits_for_the_end_of_the_callback_window(registrar: Start, 
     agent.hear(type="interlock", active=False)
     assert len(there.registers()) == before
     assert agent.hear(type="registration", kind="registered")["presented_id"] == "emerg_two"
+
+
+def test_s4_an_instruction_in_the_same_breath_as_the_call_does_not_build_the_line_anew_under_it(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    uas(there)
+    agent = voice(there).client("agent")
+    agent.path("emerg_one")
+    agent.hear(type="registration", kind="registered", generation=1)
+    for attempt in range(1, 6):
+        place = {"interface": "lo", "source": "127.0.0.1", "destination": "127.0.0.1", "present_id": "emerg_two"}
+        said = (
+            {"type": "call", "to": "933", "req_id": attempt},
+            {"type": "path", "generation": 1, "attempt": attempt, **place},
+        )
+        agent.raw(b"".join(json.dumps(one).encode() + b"\n" for one in said))
+        up = agent.hear(type="call", req_id=attempt, state="confirmed")
+        assert up["attempt"] == 1, "one INVITE was enough"
+        agent.say(type="hangup")
+        assert agent.hear(type="call", req_id=attempt, state="ended")["ended"] == "Ended here."
 
 
 def test_an_ordinary_call_yields_to_an_emergency_call_and_waits_its_turn(
