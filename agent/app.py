@@ -102,6 +102,7 @@ class App:
             self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state, metrics=metrics.text,
             calling=self.calling, workshop=workshop,
         )  # fmt: skip
+        self.desk.page_problems = self.page.problems
         self.watcher = NetworkWatcher(
             settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
             self.engine.network_changed, self.engine.gap,

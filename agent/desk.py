@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from agent import __version__
 from agent.calling import Calling
@@ -34,6 +34,8 @@ class Desk:
         """What the platform listed last; None: not asked yet."""
         self.calling: Calling | None = None
         """Calls and test calls, where there is a telephone program."""
+        self.page_problems: Callable[[], tuple[str, ...]] = tuple
+        """What keeps people from the page."""
 
     def use(self, api: AddressApi) -> None:
         """Ask another platform, or the same one as somebody else, from now on."""
@@ -118,7 +120,7 @@ class Desk:
             found.append(say("An emergency call or its callback time is on: nothing is changed until it is over."))
         if self.calling is not None:
             found += self.calling.notices()
-        return tuple(found)
+        return (*found, *self.page_problems())
 
     def _choices(self, in_use: str | None) -> tuple[SavedAddress, ...]:
         """Return the saved addresses, likeliest first, each once."""

@@ -156,6 +156,12 @@ class PageServer:
                 await runner.server.shutdown(SHUTDOWN)
             await runner.cleanup()
 
+    def problems(self) -> tuple[str, ...]:
+        """Return what keeps people from the page, for the notices."""
+        link = self.link.problem if self.link else None
+        errors = [error.happened for error in (self.problem, link) if error is not None]
+        return (*errors, *([self.access.pins.problem] if self.access.pins.problem else []))
+
     def _door(self, channel: Channel) -> Door:
         if self._runner is None or self._runner.server is None:
             raise RuntimeError("the page is not started")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import ssl
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +23,7 @@ from tests.page.link_world import (
     LAN,
     LAPTOP,
     PHONE,
+    POLLS,
     STAFF_PIN,
     STRANGER,
     World,
@@ -110,6 +113,29 @@ def test_s9_the_link_answers_only_under_the_devices_own_names(host: str, status:
             assert response.status == status
 
     play_link(tmp_path, scenario)
+
+
+def test_a_port_that_is_taken_is_said_and_tried_again_when_something_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(world: World) -> None:
+        with socket.create_server((PHONE, 0)) as taken:
+            port = taken.getsockname()[1]
+            assert world.server.link is not None
+            monkeypatch.setattr(world.server.link, "_settings", replace(world.server._settings, https_port=port))
+            await world.access.set_pin(Role.STAFF, STAFF_PIN)
+            for _ in range(POLLS):
+                if world.server.problems():
+                    break
+                await asyncio.sleep(0.005)
+            said = f"The page cannot be opened on {PHONE}: another program uses that port."
+            assert world.server.problems() == (said,)
+            assert said in await text_of(await world.screen(), "/access")
+        world.access.links.reconsider()
+        await world.settled(open_=True)
+        assert world.server.problems() == ()
+
+    play_link(tmp_path, scenario, pins=False)
 
 
 # ------------------------------------------------------------------ the certificate
