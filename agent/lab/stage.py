@@ -86,7 +86,7 @@ class Stage:
         state = self.folder / "state"
         text = CONFIG.format(
             folder=self.folder, state=state, mobility=self.mobility, platform=PLATFORM, transport=self.transport,
-            **{name: changes.get(name, "") for name in ("sip", "platform_more", "network", "page")},
+            **{name: changes.get(name, "") for name in ("sip", "platform_more", "network", "page", "more")},
         )  # fmt: skip
         path = self.folder / "agent.toml"
         path.write_text(text)
@@ -260,4 +260,6 @@ unit = "Suite 400"
 city = "San Francisco"
 state = "CA"
 postal_code = "94105"
+
+{more}
 """
