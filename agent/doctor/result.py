@@ -91,7 +91,8 @@ def skip(name: str, why: str, code: str = "not_tested") -> Result:
 
 def failed(name: str, error: AgentError) -> Result:
     """Return an error of the daemon's own as a bad result, in its words."""
-    return Result(name, Finding.FAIL, error.happened, error.emergency, error.todo, error.code or "failed")
+    todo = error.todo or say("Check the Internet connection of this network; it is tried again by itself.")
+    return Result(name, Finding.FAIL, error.happened, error.emergency, todo, error.code or "failed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,7 @@ def form_fields(civic: CivicAddress) -> dict[str, str]:
 BLANK = """
 [sip]
 socket = "{folder}/voice.sock"
+recordings = "{folder}"
 [page]
 socket = "{folder}/agent.sock"
 [paths]

@@ -27,6 +27,8 @@ from agent.page.views_settings import sentence
 from agent.page.workshop import Workshop
 from agent.say import say
 
+SPELLED = say("The platform spells this address differently. Look at it: if it is right, press the button once more.")
+
 
 class SetupViews:
     """The steps, the printable label and the summary."""
@@ -156,13 +158,18 @@ class SetupViews:
         if civic is None:
             return self._show(request, step, form=form, status=422)
         try:
-            after_it = await self._control.confirm(address_id=None, civic=civic, who=guard.who(request))
+            saved = await self._control.add_address(civic)
+            if saved.id is not None and not forms.as_typed(civic, saved.civic):
+                shown = forms.blank(saved.civic)
+                spelled = forms.AddressForm({**shown.values, **_no_unit(saved.civic)}, general=(SPELLED,))
+                return self._show(request, step, form=spelled)
+            after_it = await self._control.confirm(address_id=saved.id, civic=None, who=guard.who(request))
             if self._configuration.shown().settings.device.mobility == "fixed":
-                await self._configuration.change({"address": _table(civic)}, who=guard.who(request))
+                await self._configuration.change({"address": _table(saved.civic)}, who=guard.who(request))
         except AgentError as error:
-            shown = self._show(request, step, form=forms.refused(form, error), status=status_of(error))
-            shown.headers.update(headers_of(error))
-            return shown
+            answer = self._show(request, step, form=forms.refused(form, error), status=status_of(error))
+            answer.headers.update(headers_of(error))
+            return answer
         where = after_it.address or civic
         self._flashes.put(guard.csrf_token(request), say("Saved: {address}.", address=where.one_line()))
         self._tested.pop("proof", None)
@@ -209,6 +216,11 @@ def _token_source(
     else:
         return {}
     return {} if wanted == now else {"token.source": wanted}
+
+
+def _no_unit(civic: CivicAddress) -> dict[str, str]:
+    """Keep the tick of an address that needs no floor or suite."""
+    return {} if civic.unit else {forms.NO_UNIT: "yes"}
 
 
 def _table(civic: CivicAddress) -> dict[str, object]:

@@ -18,7 +18,7 @@ else:
     expect, sync_playwright = sync_api.expect, sync_api.sync_playwright
 
 
-__all__ = ["Browser", "Page", "Window", "browser", "expect", "served", "window"]
+__all__ = ["Browser", "Page", "Window", "browser", "expect", "served", "sync_playwright", "window"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
