@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from agent.clock import SANE_WALL
+from agent.dialstack.answers import WireList, decode
 from agent.dialstack.ports import Token
 from agent.dialstack.rest import ADDRESSES, USER_AGENT, RestClient, request, transport_problem
 from agent.dialstack.signalling import SUBPROTOCOL, signalling_url
@@ -38,7 +39,8 @@ async def api(world: World) -> Result:
     await rest.use_path(world.source)
     began = time.monotonic()
     try:
-        await request(rest.http(), "GET", f"{world.settings.platform.api}{ADDRESSES}?limit=1", {}, kept=kept)
+        url = f"{world.settings.platform.api}{ADDRESSES}?limit=1"
+        decode(*await request(rest.http(), "GET", url, {}, kept=kept), WireList)
     except AddressGone:
         return fail(
             "api",
@@ -50,6 +52,14 @@ async def api(world: World) -> Result:
     except AgentError as error:
         if error.code != "token_refused":
             return _refused(host, error)
+    else:
+        return fail(
+            "api",
+            say("{host} answers everybody: it is not the platform, or something in between answers for it.", host=host),
+            NO_LOCATION,
+            say("Correct the platform's URL in the settings."),
+            "not_the_api",
+        )
     finally:
         await rest.close()
         world.server_date = _date(kept.get("Date", ""))
