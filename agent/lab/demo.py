@@ -22,6 +22,7 @@ from agent.lab.play import play
 from agent.lab.process import Late, die_with_parent
 from agent.lab.relay import Relay
 from agent.lab.report import METHOD, Recorder, Row, describe
+from agent.lab.services import Services
 from agent.lab.stage import HOME, OFFICE, Stage, form_fields
 
 TYPO = dataclasses.replace(HOME, street="Ellm St")
@@ -209,6 +210,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was measured as JSON")
     parser.add_argument("--mobility", choices=("fixed", "movable"), default="fixed", help="what kind of device (fixed)")
     parser.add_argument("--port", type=int, default=PORT, help=f"port of the page on this machine ({PORT})")
+    parser.add_argument(
+        "--services", action="store_true", help="with the installed services (root; not on a phone in use)"
+    )
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     folder = options.run or Path(tempfile.mkdtemp(prefix="dialstack-demo-"))
@@ -238,7 +242,7 @@ def _as_user(options: argparse.Namespace, folder: Path) -> int:
 
 
 def _run(options: argparse.Namespace, folder: Path) -> int:
-    with Stage(options.mobility, run=folder) as stage:
+    with (Services if options.services else Stage)(options.mobility, run=folder) as stage:
         demo = Demo(stage)
         demo.prepare()
         began = time.monotonic()

@@ -120,8 +120,7 @@ class Stage:
 
     def _start(self, name: str, role: str, argv: list[str], *, stdout: bool = False) -> None:
         environment = {**os.environ, "DIALSTACK_AGENT_LOG": "json", "PYTHONUNBUFFERED": "1"}
-        inherited = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *inherited])
+        environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).resolve().parents[2]), *filter(None, sys.path)])
         log = self.folder / f"{name}.log"
         with log.open("ab") as out:
             process = self.lab.exec(

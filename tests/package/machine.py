@@ -17,26 +17,25 @@ from agent.lab.process import die_with_parent
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dialstack-agent"
 BASE = ("systemd", "systemd-sysv", "dbus", "iproute2", "procps")
-"""A small Debian that boots; nothing of ours, and no Python."""
+"""A small Debian that boots."""
 PATIENCE = 60.0
 """Seconds that anything in the machine may take on a busy computer."""
 _ENVIRONMENT = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 
 
-def base_tree(wanted: list[str]) -> Path:
-    """Return a Debian tree whose package archive holds what is `wanted`; nothing of that is installed. Made once."""
-    key = hashlib.sha256(repr((BASE, sorted(wanted))).encode()).hexdigest()[:16]
+def base_tree(dependencies: list[str]) -> Path:
+    """Return a Debian tree with what our packages depend on; made once a machine."""
+    wanted = sorted({*BASE, *dependencies})
+    key = hashlib.sha256(repr(wanted).encode()).hexdigest()[:16]
     tree = CACHE / f"tree-{key}"
     if (tree / "done").exists():
         return tree
     shutil.rmtree(tree, ignore_errors=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    download = "apt-get install -y -qq --no-install-recommends --download-only " + " ".join(sorted(wanted))
     subprocess.run(
         [
-            "mmdebstrap", "--quiet", "--variant=minbase", "--skip=cleanup/apt", f"--include={','.join(BASE)}",
-            '--aptopt=APT::Install-Recommends "false"', f'--customize-hook=chroot "$1" {download}',
-            "bookworm", str(tree), "/etc/apt/sources.list.d/debian.sources",
+            "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}",
+            '--aptopt=APT::Install-Recommends "false"', "bookworm", str(tree), "/etc/apt/sources.list.d/debian.sources",
         ],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
