@@ -41,7 +41,7 @@ METHODS = {
     f"what the simulator and Kamailio counted until {QUIET:g} s later.",
     "flap": f"carrier off and on at 1 Hz, leased each time, for {FLAP_SECONDS:g} s (the goal is for 600 s), "
     "counted by the simulator and Kamailio, the recovery afterwards included.",
-    "idle": f"{IDLE_SECONDS:g} s, registered and bound, no page open: context switches of all threads "
+    "idle": f"{IDLE_SECONDS:g} s, registered and bound, no page open: voluntary context switches of all threads "
     "(/proc/PID/task/*/status) and run time (/proc/PID/task/*/schedstat), both processes together.",
     "memory": "PSS of /proc/PID/smaps_rollup, registered and bound, with one event stream of the page open.",
     "start": "from exec to READY=1 on $NOTIFY_SOCKET, `ip netns exec` before it included; the first start, "
@@ -163,11 +163,11 @@ class Bench:
         time.sleep(IDLE_SECONDS)
         seconds = time.monotonic() - began
         used = [Usage.of(pid) - earlier for pid, earlier in before.items()]
-        yield Figure("idle: wakeups a second", "/s", (sum(one.switches for one in used) / seconds,), 5, "max")
+        yield Figure("idle: wakeups a second", "/s", (sum(one.wakeups for one in used) / seconds,), 5, "max")
         share = 100 * sum(one.seconds for one in used) / seconds
         yield Figure("idle: share of one core", "%", (share,), 0.3, "max")
         for name, one in zip(("agent", "voice"), used, strict=True):
-            yield Figure(f"idle: wakeups a second of {name}", "/s", (one.switches / seconds,))
+            yield Figure(f"idle: wakeups a second of {name}", "/s", (one.wakeups / seconds,))
 
     def _memory(self) -> Iterator[Figure]:
         with open_page(self.stage.agent_socket):

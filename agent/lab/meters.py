@@ -25,24 +25,24 @@ PATIENCE = 30.0
 class Usage:
     """What all threads of a process have used so far."""
 
-    switches: int
-    """Context switches: each is a wakeup or a preemption."""
+    wakeups: int
+    """Voluntary context switches: a thread slept and was woken. Preemptions are the machine's load, not ours."""
     seconds: float
     """Time on a processor."""
 
     @classmethod
     def of(cls, pid: int) -> Self:
         """Read it."""
-        switches, nanoseconds = 0, 0
+        wakeups, nanoseconds = 0, 0
         for task in Path(f"/proc/{pid}/task").iterdir():
             for line in (task / "status").read_text().splitlines():
-                if "ctxt_switches:" in line:
-                    switches += int(line.split()[1])
+                if line.startswith("voluntary_ctxt_switches:"):
+                    wakeups += int(line.split()[1])
             nanoseconds += int((task / "schedstat").read_text().split()[0])
-        return cls(switches, nanoseconds / 1e9)
+        return cls(wakeups, nanoseconds / 1e9)
 
     def __sub__(self, earlier: Usage) -> Usage:
-        return Usage(self.switches - earlier.switches, self.seconds - earlier.seconds)
+        return Usage(self.wakeups - earlier.wakeups, self.seconds - earlier.seconds)
 
 
 def memory(pid: int) -> float:
