@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,12 +12,12 @@ import pytest
 
 from agent.cli_text import when
 from agent.clock import SANE_WALL
-from agent.dialstack.rest import certificate_problem
-from agent.errors import Retry
+from agent.errors import AgentError, Retry
 from agent.model import Gap, StatusKind
 from agent.page.words import clock_time
 from agent.store import DecisionRow, Store
 from agent.undated import Undated
+from tests.dialstack.bench import client, jwt, refused
 from tests.engine.virtual_world import World
 
 NOW = 1_800_000_000.0
@@ -112,8 +115,50 @@ def test_a_time_without_a_clock_is_said_and_not_shown_as_1970() -> None:
     assert clock_time(5.0, NOW) == "before the clock was set"
 
 
-def test_a_certificate_that_is_not_valid_yet_is_a_named_state_that_is_tried_again() -> None:
-    problem = certificate_problem("certificate verify failed: certificate is not yet valid (_ssl.c:992)")
+CA = """
+[ca]
+default_ca = it
+[it]
+database = index
+new_certs_dir = .
+serial = serial
+default_md = sha256
+policy = any
+x509_extensions = server
+[any]
+commonName = supplied
+[server]
+basicConstraints = critical,CA:TRUE
+subjectAltName = IP:127.0.0.1
+"""
+
+
+def of_tomorrow(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate that is not valid yet: what every certificate is for a device whose clock shows 1970."""
+    (folder / "index").touch()
+    (folder / "serial").write_text("01")
+    (folder / "ca.cnf").write_text(CA)
+    key = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "a.csr", "-subj", "/CN=x"]
+    sign = ["ca", "-batch", "-selfsign", "-config", "ca.cnf", "-keyfile", "key.pem", "-in", "a.csr", "-out", "c.pem"]
+    dates = ["-startdate", "20981231000000Z", "-enddate", "20991231000000Z", "-notext"]
+    for command in (key, [*sign, *dates]):
+        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
+    return folder / "c.pem", folder / "key.pem"
+
+
+def test_a_certificate_that_is_not_valid_yet_is_a_named_state_that_is_tried_again(tmp_path: Path) -> None:
+    certificate, key = of_tomorrow(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def ask() -> AgentError:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        async with server, client(f"https://127.0.0.1:{port}", jwt(sub="user_1"), ca_file=certificate) as rest:
+            return await refused(rest.list())
+
+    problem = asyncio.run(ask())
     assert isinstance(problem, Retry)
     assert problem.code == "clock_wrong"
+    assert "911" in problem.emergency
     assert "once the clock is set" in problem.todo
