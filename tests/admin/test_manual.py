@@ -145,6 +145,20 @@ def test_every_example_of_the_help_can_be_typed() -> None:
         assert build_parser().parse_args(words[1:]).command, example
 
 
+def test_every_command_line_of_the_readme_can_be_typed() -> None:
+    lines = re.findall(r"^dialstack-agent .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(lines) >= 8
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        assert build_parser().parse_args(words[1:]).command, line
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    links = re.findall(r"\]\(([\w./-]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) >= 6
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         build_parser().parse_args(["--version"])
