@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from agent.app import App
 from agent.model import StatusKind
@@ -36,6 +37,14 @@ until [ -S "$KEEP/run/agent.sock" ] && grep -q kind=registered "$KEEP/voice.log"
   kill -0 $voice; kill -0 $agent; sleep 0.05
 done
 "$PYTHON" -m agent --config "$CONFIG" --json status
+"$PYTHON" -c "
+import agent.lab.http_unix as unix
+connection = unix.UnixConnection('$KEEP/run/agent.sock')
+connection.request('GET', '/metrics', headers={'Host': 'localhost'})
+answer = connection.getresponse()
+assert answer.status == 200, answer.status
+open('$KEEP/metrics', 'wb').write(answer.read())
+"
 """
 
 
@@ -73,6 +82,9 @@ def test_both_processes_write_only_to_their_state_and_run_folders(tmp_path: Path
     assert "Read-only file system" not in logs
     assert json.loads(done.stdout)["phone"]
     assert registrar.bindings() or "kind=registered" in logs
+    families = {family.name: family for family in text_string_to_metric_families((keep / "metrics").read_text())}
+    assert families["dialstack_voice_connected"].samples[0].value == 1
+    assert families["dialstack_registers"].samples[0].value >= 1
     assert {"agent.db", "device.json", "voice.state"} <= {item.name for item in (keep / "state").iterdir()}
 
 
