@@ -15,7 +15,7 @@ class FaultKind(enum.StrEnum):
     LATENCY = "latency"
     """The request waits `seconds`, then goes on as usual (also: before the next fault that matches)."""
     STATUS = "status"
-    """Answered with `status` (429, 401, 5xx ...) and nothing done; `retry_after` becomes `Retry-After`."""
+    """Answered with `status` (429, 401, 5xx ...) and `text`, nothing done; `retry_after` becomes `Retry-After`."""
     HTML = "html"
     """Answered with an HTML page and `status`: 200 is a captive portal, 502 the edge; nothing done."""
     DROP_REPLY = "drop_reply"
@@ -43,6 +43,8 @@ class Fault:
     seconds: float = 0.0
     status: int = 503
     retry_after: int | None = None
+    text: str = ""
+    """What the platform says; empty: what it says with that status."""
     id: int = field(default=0)
 
     def row(self) -> dict[str, Any]:
@@ -66,9 +68,10 @@ class Faults:
         seconds: float = 0.0,
         status: int = 503,
         retry_after: int | None = None,
+        text: str = "",
     ) -> Fault:
         """Add a fault and return it with its id; raise ValueError for an unknown kind."""
-        fault = Fault(FaultKind(kind), path, count, seconds, status, retry_after, next(self._ids))
+        fault = Fault(FaultKind(kind), path, count, seconds, status, retry_after, text, next(self._ids))
         self._faults.append(fault)
         return fault
 

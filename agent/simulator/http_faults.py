@@ -37,7 +37,7 @@ async def _fail(
     match fault.kind:
         case FaultKind.STATUS:
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-            text = _TEXTS.get(fault.status, "Something went wrong on our side")
+            text = fault.text or _TEXTS.get(fault.status, "Something went wrong on our side")
             return web.json_response({"error": text}, status=fault.status, headers=headers)
         case FaultKind.HTML:
             return web.Response(status=fault.status, text=PORTAL, content_type="text/html")
