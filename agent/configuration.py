@@ -16,6 +16,7 @@ from agent.config import ONLY_PACKAGED, SCHEMA, SECRET_FILES, Layers, layers_wit
 from agent.config_overlay import Overlay
 from agent.errors import NeedsHuman
 from agent.log import trace
+from agent.say import say
 
 WAITS = "An emergency call or its callback time is on: the new settings are saved and wait until it is over."
 MAX_SECRET = 8 * 1024
@@ -172,9 +173,13 @@ class Configuration:
             await asyncio.to_thread(work)
         except OSError as error:
             raise NeedsHuman(
-                f"The settings could not be saved: {error.strerror} ({error.filename}).",
-                emergency="What was in force before still is; 911 and 933 still go out.",
-                todo="Have the device's storage checked.",
+                say(
+                    "The settings could not be saved: {strerror} ({filename}).",
+                    strerror=error.strerror,
+                    filename=error.filename,
+                ),
+                emergency=say("What was in force before still is; 911 and 933 still go out."),
+                todo=say("Have the device's storage checked."),
                 code="settings_not_saved",
             ) from error
 

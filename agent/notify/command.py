@@ -11,6 +11,7 @@ from typing import Final
 from agent.errors import Retry
 from agent.notify import core, words
 from agent.notify.notice import Event, Notice
+from agent.say import say
 
 TIMEOUT: Final = 10.0
 """Seconds after which the program and what it started are ended."""
@@ -38,12 +39,16 @@ class Command:
                 stderr=asyncio.subprocess.DEVNULL, env=environment(notice, events), start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            raise Retry(f"{program} cannot be started: {error.strerror}.") from error
+            raise Retry(
+                say("{program} cannot be started: {strerror}.", program=program, strerror=error.strerror)
+            ) from error
         try:
             async with asyncio.timeout(TIMEOUT):
                 status = await process.wait()
         except TimeoutError as error:
-            raise Retry(f"{program} did not end within {TIMEOUT:g} s and was ended.") from error
+            raise Retry(
+                say("{program} did not end within {timeout:g} s and was ended.", program=program, timeout=TIMEOUT)
+            ) from error
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -52,7 +57,7 @@ class Command:
                     async with asyncio.timeout(REAP_WAIT):
                         await process.wait()
         if status != 0:
-            raise Retry(f"{program} ended with status {status}.")
+            raise Retry(say("{program} ended with status {status}.", program=program, status=status))
         return f"{program} ended with status 0"
 
 

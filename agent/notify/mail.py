@@ -18,6 +18,7 @@ from agent.errors import AgentError, NeedsHuman, Retry
 from agent.notify import core, words
 from agent.notify.notice import Event, Notice
 from agent.notify.trust import trusting
+from agent.say import say
 from agent.settings import EmailSettings
 
 STEP_TIMEOUT: Final = 10.0
@@ -59,7 +60,13 @@ class Mail:
             async with asyncio.timeout(TIMEOUT):
                 return await done
         except TimeoutError as error:
-            raise Retry(f"The mail server {self._settings.host} did not finish within {TIMEOUT:g} s.") from error
+            raise Retry(
+                say(
+                    "The mail server {host} did not finish within {timeout:g} s.",
+                    host=self._settings.host,
+                    timeout=TIMEOUT,
+                )
+            ) from error
         finally:
             attempt.cut()
 
@@ -123,22 +130,43 @@ class _Attempt:
             return error
         except smtplib.SMTPAuthenticationError as error:
             return NeedsHuman(
-                f"The mail server {host} refused the user name or password ({error.smtp_code}).",
-                todo="Correct notify_email.username or the password file.",
+                say(
+                    "The mail server {host} refused the user name or password ({smtp_code}).",
+                    host=host,
+                    smtp_code=error.smtp_code,
+                ),
+                todo=say("Correct notify_email.username or the password file."),
             )
         except smtplib.SMTPRecipientsRefused as error:
-            return Retry(f"The mail server {host} refused every recipient: {', '.join(error.recipients)}.")
+            return Retry(
+                say(
+                    "The mail server {host} refused every recipient: {join}.",
+                    host=host,
+                    join=", ".join(error.recipients),
+                )
+            )
         except smtplib.SMTPResponseException as error:
             text = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else ""
-            return Retry(f"The mail server {host} answered {error.smtp_code} {words.one_line(text)[:200]}.")
+            return Retry(
+                say(
+                    "The mail server {host} answered {smtp_code} {value}.",
+                    host=host,
+                    smtp_code=error.smtp_code,
+                    value=words.one_line(text)[:200],
+                )
+            )
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            return Retry(f"The mail server {host} cannot be used: {words.one_line(str(error))[:200]}.")
+            return Retry(
+                say(
+                    "The mail server {host} cannot be used: {value}.", host=host, value=words.one_line(str(error))[:200]
+                )
+            )
 
     def _send(self) -> str:
         settings = self._settings
         password = read_secret(settings.password_file, CREDENTIAL) if settings.username else ""
         if password and settings.security == "none":
-            raise NeedsHuman("A password is never sent without TLS.", todo="Correct notify_email.security.")
+            raise NeedsHuman(say("A password is never sent without TLS."), todo=say("Correct notify_email.security."))
         tls = trusting(settings.ca_file, "notify_email.ca_file") if settings.security != "none" else None
         if settings.security == "tls":
             client: smtplib.SMTP = smtplib.SMTP_SSL(settings.host, settings.port, timeout=STEP_TIMEOUT, context=tls)
@@ -147,7 +175,7 @@ class _Attempt:
         self._client = client
         with client:
             if self._cut.is_set():
-                raise Retry("Cut.")
+                raise Retry(say("Cut."))
             if settings.security == "starttls":
                 client.starttls(context=tls)
             if password:

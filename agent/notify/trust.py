@@ -6,6 +6,7 @@ import ssl
 from pathlib import Path
 
 from agent.errors import NeedsHuman
+from agent.say import say
 
 
 def trusting(ca_file: Path | None, key: str) -> ssl.SSLContext:
@@ -14,5 +15,7 @@ def trusting(ca_file: Path | None, key: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except (OSError, ssl.SSLError) as error:
         raise NeedsHuman(
-            f"The certificate authority in {ca_file} cannot be read: {error}.", todo=f"Correct {key}.", code="ca_file"
+            say("The certificate authority in {ca_file} cannot be read: {error}.", ca_file=ca_file, error=error),
+            todo=say("Correct {key}.", key=key),
+            code="ca_file",
         ) from error

@@ -19,6 +19,7 @@ from agent.errors import Backoff, Retry
 from agent.notify import core, words
 from agent.notify.notice import Event, Notice
 from agent.notify.trust import trusting
+from agent.say import say
 from agent.settings import WebhookSettings
 
 TIMEOUT: Final = 10.0
@@ -64,9 +65,9 @@ class Webhook:
             ):
                 return self._judge(answer)
         except TimeoutError as error:
-            raise Retry(f"{self._host} did not answer within {TIMEOUT:g} s.") from error
+            raise Retry(say("{host} did not answer within {timeout:g} s.", host=self._host, timeout=TIMEOUT)) from error
         except aiohttp.ClientError as error:
-            raise Retry(f"{self._host} cannot be reached: {_why(error)}.") from error
+            raise Retry(say("{host} cannot be reached: {why}.", host=self._host, why=_why(error))) from error
 
     def _connector(self) -> aiohttp.TCPConnector:
         if self._url.startswith("https:") and self._tls is None:

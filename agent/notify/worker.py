@@ -23,6 +23,7 @@ from agent.notify import core, words
 from agent.notify.book import NoticeBook
 from agent.notify.channels import Channel
 from agent.notify.notice import Call, Event, Notice, Now, Progress, Where
+from agent.say import say
 from agent.settings import Settings
 from agent.store import Store
 
@@ -159,7 +160,9 @@ class Notifier:
         notice = self.notices.get(uid)
         if notice is None:
             raise NeedsHuman(
-                "There is no such notice.", todo="`dialstack-agent notices` lists them.", code="no_such_notice"
+                say("There is no such notice."),
+                todo=say("`dialstack-agent notices` lists them."),
+                code="no_such_notice",
             )
         taken = core.acknowledged(notice, who, self._now())
         if taken != notice:

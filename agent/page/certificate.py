@@ -18,6 +18,7 @@ import msgspec
 
 from agent.errors import NeedsHuman
 from agent.page.pins import write_private
+from agent.say import say
 
 DAYS = 397
 """Days: the most that browsers accept of a certificate."""
@@ -54,9 +55,16 @@ def supplied(certificate: Path, key: Path) -> Pair:
         return _checked(certificate, key)
     except (OSError, ValueError) as error:
         raise NeedsHuman(
-            f"The certificate {certificate} with the key {key} cannot be used: {type(error).__name__}.",
-            emergency="911 and 933 still go out; the page is closed on the link and open on the phone's own screen.",
-            todo="Correct page.certificate and page.key (PEM, readable by the agent), or leave both empty.",
+            say(
+                "The certificate {certificate} with the key {key} cannot be used: {name}.",
+                certificate=certificate,
+                key=key,
+                name=type(error).__name__,
+            ),
+            emergency=say(
+                "911 and 933 still go out; the page is closed on the link and open on the phone's own screen."
+            ),
+            todo=say("Correct page.certificate and page.key (PEM, readable by the agent), or leave both empty."),
             code="certificate_unusable",
         ) from error
 
@@ -89,9 +97,11 @@ def device_made(folder: Path, names: Iterable[str], now: float) -> Pair:
         return _checked(certificate, key)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise NeedsHuman(
-            f"The device's certificate could not be made: {type(error).__name__}.",
-            emergency="911 and 933 still go out; the page is closed on the link and open on the phone's own screen.",
-            todo="Install the openssl program and check the storage, or supply page.certificate and page.key.",
+            say("The device's certificate could not be made: {name}.", name=type(error).__name__),
+            emergency=say(
+                "911 and 933 still go out; the page is closed on the link and open on the phone's own screen."
+            ),
+            todo=say("Install the openssl program and check the storage, or supply page.certificate and page.key."),
             code="certificate_failed",
         ) from error
 

@@ -17,6 +17,7 @@ from agent.page.access import Access
 from agent.page.door import Door
 from agent.page.link_port import Crowd, LinkPort, Redirect
 from agent.page.links import LinkAddress, in_urls
+from agent.say import say
 from agent.settings import PageSettings
 
 RETRY = 15.0
@@ -110,7 +111,7 @@ class LinkServer:
         if settings.certificate is not None and settings.key is not None:
             pair = await asyncio.to_thread(certificate.supplied, settings.certificate, settings.key)
         elif self._folder is None:
-            raise NeedsHuman("There is no place for a certificate.", code="certificate_failed")
+            raise NeedsHuman(say("There is no place for a certificate."), code="certificate_failed")
         else:
             names = [*self._names, *(one.address for one in wanted)]
             pair = await asyncio.to_thread(certificate.device_made, self._folder, names, self._clock.wall())
@@ -134,9 +135,9 @@ class LinkServer:
             busy = error.errno == errno.EADDRINUSE
             why = "another program uses that port" if busy else error.strerror or str(error)
             raise NeedsHuman(
-                f"The page cannot be opened on {address.address}: {why}.",
-                emergency="911 and 933 still go out; the page is open on the phone's own screen.",
-                todo="Stop the other program, or set page.https_port and page.port.",
+                say("The page cannot be opened on {address}: {why}.", address=address.address, why=why),
+                emergency=say("911 and 933 still go out; the page is open on the phone's own screen."),
+                todo=say("Stop the other program, or set page.https_port and page.port."),
                 code="page_port_in_use" if busy else "page_port_failed",
             ) from error
         return tuple(ports)

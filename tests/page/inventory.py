@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from agent.control import Emergency
 from agent.errors import NeedsHuman
 from agent.model import Ask, StatusKind
+from agent.page.settings_words import groups
+from agent.page.setup_steps import STEPS
 from agent.say import say
 from agent.testcall.evidence import Answer, Evidence, Result, Running
 from tests.page.calling import HERE
-from tests.page.fake_control import NOON, FakeControl, overview, steps
+from tests.page.fake_control import NOON, FakeControl, emergency, notice, overview, steps
 from tests.page.window import Page
 
 Arrange = Callable[[FakeControl], None]
@@ -72,6 +75,24 @@ def tested(result: Result | None, *answers: Answer) -> Arrange:
     return lambda control: control.show(replace(overview(), test_running=running, test_last=last))
 
 
+def check_up(page: Page) -> None:
+    """Have everything tested, and wait for what was found."""
+    page.locator("main form button[type=submit]").first.click()
+    page.get_by_text("api.example.com").first.wait_for()
+    unfold(page)
+
+
+def during(call: Emergency) -> Arrange:
+    """Return what puts an emergency call on."""
+    return lambda control: control.show(replace(overview(StatusKind.PROVISIONAL), interlock=True, emergency=call))
+
+
+def told(control: FakeControl) -> None:
+    """Somebody has to take care of a call."""
+    control.told = (notice(),)
+    control.show(replace(overview(), alerts=(notice(),)))
+
+
 working = replace(
     overview(StatusKind.CONNECTING), steps=steps(3), notices=(say("Please answer again."),), exposure_since=None
 )
@@ -84,8 +105,11 @@ PAGES: tuple[Shown, ...] = (
     Shown("progress", "/", lambda control: control.show(working)),
     Shown("failed", "/", lambda control: control.show(replace(working, steps=steps(2, failed=2)))),
     Shown("proven", "/", show(StatusKind.BOUND, steps=steps(5)), unfold),
-    Shown("emergency", "/", show(StatusKind.PROVISIONAL, interlock=True)),
-    Shown("emergency-unknown", "/", show(StatusKind.UNBOUND, interlock=True)),
+    Shown("emergency", "/", during(emergency())),
+    Shown("emergency-unconfirmed", "/", during(emergency(certainty="unconfirmed", conveyed="provisional"))),
+    Shown("emergency-unknown", "/", during(emergency(here=None, certainty="unknown", conveyed="none"))),
+    Shown("alert", "/", told),
+    Shown("notices", "/notices", told, unfold),
     Shown("form", "/addresses/new", show(StatusKind.UNBOUND)),
     Shown("form-errors", "/addresses/new", act=send, refused=True),
     Shown("form-refused", "/addresses/new", act=enter("Ellm St"), refused=True),
@@ -115,4 +139,9 @@ PAGES: tuple[Shown, ...] = (
     Shown("login", "/login"),
     Shown("access", "/access"),
     Shown("audit", "/audit"),
+    Shown("settings", "/settings"),
+    *(Shown(f"settings-{group.name}", f"/settings/{group.name}", act=unfold) for group in groups()),
+    Shown("setup", "/setup"),
+    *(Shown(f"setup-{step.name}", f"/setup/{step.name}", act=unfold) for step in STEPS),
+    Shown("diagnostics", "/diagnostics", act=check_up),
 )

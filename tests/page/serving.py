@@ -14,6 +14,7 @@ import aiohttp
 
 from agent.calling import Calling
 from agent.page.server import PageServer
+from agent.page.workshop import Workshop
 from agent.settings import PageSettings
 from tests.page.calling import Parts
 from tests.page.fake_control import NOON, FakeControl
@@ -34,11 +35,20 @@ class FrozenClock:
         return NOON
 
 
-def make_server(control: FakeControl, folder: Path, port: int = 0, *, calling: Calling | None = None) -> PageServer:
+def make_server(
+    control: FakeControl,
+    folder: Path,
+    port: int = 0,
+    *,
+    calling: Calling | None = None,
+    workshop: Workshop | None = None,
+) -> PageServer:
     """Return a server with a port of the kernel's choice and a socket in that folder."""
     settings = PageSettings(port=port, socket=folder / "agent.sock")
     calling = calling or Parts(folder).calling
-    return PageServer(control, settings, clock=FrozenClock(), zone=UTC, names=("front-desk",), calling=calling)
+    return PageServer(
+        control, settings, clock=FrozenClock(), zone=UTC, names=("front-desk",), calling=calling, workshop=workshop
+    )
 
 
 @contextlib.asynccontextmanager
@@ -57,10 +67,16 @@ async def serving(control: FakeControl, folder: Path) -> AsyncIterator[tuple[Pag
 class ThreadServer:
     """A server in a thread; `call` runs a function there, as the daemon would."""
 
-    def __init__(self, control: FakeControl, folder: Path, calling: Calling | None = None) -> None:
+    def __init__(
+        self,
+        control: FakeControl,
+        folder: Path,
+        calling: Calling | None = None,
+        workshop: Workshop | None = None,
+    ) -> None:
         self.control = control
         self.socket = folder / "agent.sock"
-        self.server = make_server(control, folder, calling=calling)
+        self.server = make_server(control, folder, calling=calling, workshop=workshop)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="page-server")
 

@@ -11,8 +11,9 @@ import pytest
 from agent.page.language import NAMES
 from tests.page.fake_control import FakeControl
 from tests.page.inventory import PAGES, Shown
-from tests.page.serving import ThreadServer, thread_server
+from tests.page.serving import ThreadServer
 from tests.page.window import ARTIFACTS, CONTRAST, SMALL_TARGETS, WIDTHS, Browser, Page, Window, browser
+from tests.page.workshop import make_workshop
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser
@@ -28,7 +29,8 @@ SCHEMES = ("light", "dark")
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadServer]:
-    with thread_server(tmp_path_factory.mktemp("page")) as running:
+    folder = tmp_path_factory.mktemp("page")
+    with ThreadServer(FakeControl(), folder, workshop=make_workshop(folder)) as running:
         yield running
 
 
@@ -75,7 +77,7 @@ def test_every_page_in_every_state(code: str, browser: Browser, shared: ThreadSe
             wrong += [f"{one.name} {scheme}: {text}" for text in page.evaluate(RUN, RULES)]
     shown.context.close()
     assert [url for url in shown.requested if not url.startswith(shared.url)] == [], "a request left the device"
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def _seen(page: Page) -> list[str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import io
+import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from babel.messages import pofile
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from jinja2 import nodes
 
 from agent.page import catalog, language
 from tests.page.client import Client, play, post, text_of
@@ -101,3 +109,98 @@ def test_every_catalog_says_what_babel_finds_in_it(path: Path) -> None:
         else:
             assert loaded.gettext(key) == strings[0]
     assert len(CATALOGS) == len(language.NAMES) - 1
+
+
+# ------------------------------------------------------------------ nothing is left out
+
+AGENT = Path(language.__file__).parents[1]
+TEMPLATES = sorted((AGENT / "page" / "templates").glob("*.html"))
+HOLES = re.compile(r"\{\w*[^}]*\}|%\(\w+\)s|</?[a-z]+[^>]*>|`[^`]*`")
+"""What a translation must hold exactly as the original does."""
+NOT_SHOWN = (
+    "cli*.py",
+    "lab/*",
+    "simulator/*",
+    "voice/*",
+    "manual/*",
+    "journal.py",
+    "messages.py",
+    "page/api*.py",
+    "page/wire.py",
+)
+"""Modules whose sentences no page shows."""
+NAMES_OF_THINGS = {"dialstack-agent", "home", "SIP", "PIN", "IP", "h", "min", "s"}
+"""Words of templates that are the same in every language."""
+ERRORS = {"Retry", "Backoff", "NeedsHuman", "AddressRefused", "AddressGone", "Bug", "AgentError", "PageError"}
+
+
+def collected() -> set[tuple[str, ...]]:
+    """Return every message that `make translations` finds, plural forms together."""
+    mappings = tomllib.loads((AGENT.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["babel"]["mappings"]
+    methods: list[tuple[str, str]] = []
+    options: dict[str, dict[str, Any]] = {}
+    for one in mappings:
+        for pattern in [one["pattern"]] if isinstance(one["pattern"], str) else one["pattern"]:
+            methods.append((pattern, one["method"]))
+            options[pattern] = {name: value for name, value in one.items() if name not in {"pattern", "method"}}
+    keywords = {**DEFAULT_KEYWORDS, "say": None, "say_n": (1, 2)}
+    with contextlib.redirect_stderr(io.StringIO()):  # f-strings of modules that no page shows
+        found = list(extract_from_dir(str(AGENT), methods, options, keywords))
+    assert len(found) > 500
+    return {message if isinstance(message, tuple) else (message,) for _, _, message, _, _ in found}
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.parts[-3])
+def test_every_sentence_is_collected_and_translated_with_the_same_holes(path: Path) -> None:
+    wrong = []
+    translated = catalog.read(path.read_text(encoding="utf-8"))
+    for forms in sorted(collected()):
+        told = translated.get("\0".join(forms))
+        if not told:
+            wrong.append(f"not translated: {forms[0]}")
+            continue
+        for english, other in zip(forms, told.split("\0"), strict=True):
+            if sorted(HOLES.findall(english)) != sorted(HOLES.findall(other)):
+                wrong.append(f"other holes: {english} -> {other}")
+            if '"' in HOLES.sub("", other):
+                wrong.append(f"a quotation mark would end an attribute: {other}")
+    assert wrong == [], "run `make translations` and fill in what is empty (I18N.md)"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_no_template_says_anything_that_is_not_collected(path: Path) -> None:
+    environment = jinja2.Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
+    tree = environment.parse(path.read_text(encoding="utf-8"))
+    text = "\ue000".join(
+        "\ue000" if not isinstance(one, nodes.TemplateData) else one.data
+        for output in tree.find_all(nodes.Output)
+        if output not in [inner for block in tree.find_all(nodes.AssignBlock) for inner in block.find_all(nodes.Output)]
+        for one in output.nodes
+    )
+    spoken = re.findall(r'\b(?:aria-label|title|alt|placeholder|data-working|data-text)="([^"]*)"', text)
+    spoken.append(re.sub(r"<(style|script)[^>]*>.*?</\1>", " ", text, flags=re.DOTALL))
+    words = {word for one in spoken for word in re.findall(r"[^\W\d_][\w-]*", re.sub(r"<[^>]*>?|&\w+;", " ", one))}
+    assert words - NAMES_OF_THINGS == set()
+
+
+def test_no_error_that_a_page_may_show_is_out_of_the_catalogs_reach() -> None:
+    unsaid = []
+    for path in sorted(AGENT.rglob("*.py")):
+        name = path.relative_to(AGENT)
+        if any(name.match(pattern) for pattern in NOT_SHOWN):
+            continue
+        unsaid += [f"{name}:{one.lineno}" for one in _texts(ast.parse(path.read_text(encoding="utf-8")))]
+    assert unsaid == [], "wrap them in say() (I18N.md)"
+
+
+def _texts(tree: ast.AST) -> Iterator[ast.expr]:
+    """Yield the literal texts that errors are made of."""
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ERRORS:
+            shown = [*call.args[: 2 if call.func.id == "PageError" else 1]]
+            shown += [one.value for one in call.keywords if one.arg in {"happened", "emergency", "todo"}]
+            yield from (one for one in shown if isinstance(one, ast.JoinedStr | ast.Constant) and _is_text(one))
+
+
+def _is_text(one: ast.JoinedStr | ast.Constant) -> bool:
+    return isinstance(one, ast.JoinedStr) or (isinstance(one.value, str) and bool(one.value))

@@ -61,7 +61,7 @@ CONTRAST = """() => {
 }"""
 SMALL_TARGETS = """
   () => [...document.querySelectorAll('a, button, input:not([type=hidden]), select, textarea, summary')]
-    .filter((one) => one.checkVisibility() && !one.matches('.skip, p a:not(.button), label input'))
+    .filter((one) => one.checkVisibility() && !one.matches('.skip, [aria-hidden=true], p a:not(.button), label input'))
     .filter((one) => { const box = one.getBoundingClientRect(); return box.height < 44 || box.width < 44; })
     .map((one) => one.outerHTML)
 """
@@ -79,9 +79,13 @@ class Window:
         self.page = self.context.new_page()
         self.complaints: list[str] = []
         self.requested: list[str] = []
-        self.page.on("console", lambda line: self.complaints.append(line.text))
+        self.page.on("console", lambda line: self._heard(line.type, line.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requested.append(request.url))
+
+    def _heard(self, kind: str, text: str) -> None:
+        if kind not in {"debug", "verbose"}:  # advice for developers, which no console shows unasked
+            self.complaints.append(text)
 
     def open(self, path: str = "/") -> Page:
         """Open a page and wait until it is live."""
