@@ -18,6 +18,12 @@ ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dialstack-agent"
 BASE = ("systemd", "systemd-sysv", "dbus", "iproute2", "procps")
 """A small Debian that boots."""
+SOURCES = [
+    str(path)
+    for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+    if path.exists() and "debian" in path.read_text()
+]
+"""The system's own apt sources: Debian comes from the same mirror."""
 PATIENCE = 60.0
 """Seconds that anything in the machine may take on a busy computer."""
 _ENVIRONMENT = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
@@ -35,7 +41,7 @@ def base_tree(dependencies: list[str]) -> Path:
     subprocess.run(
         [
             "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}",
-            '--aptopt=APT::Install-Recommends "false"', "bookworm", str(tree), "/etc/apt/sources.list.d/debian.sources",
+            '--aptopt=APT::Install-Recommends "false"', "bookworm", str(tree), *SOURCES,
         ],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
