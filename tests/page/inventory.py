@@ -82,6 +82,12 @@ def check_up(page: Page) -> None:
     unfold(page)
 
 
+def mistype(page: Page) -> None:
+    """Enter a port that there is not."""
+    page.locator("[name='sip.port']").fill("70000")
+    page.locator("form.form button.primary").click()
+
+
 def during(call: Emergency) -> Arrange:
     """Return what puts an emergency call on."""
     return lambda control: control.show(replace(overview(StatusKind.PROVISIONAL), interlock=True, emergency=call))
@@ -141,6 +147,7 @@ PAGES: tuple[Shown, ...] = (
     Shown("audit", "/audit"),
     Shown("settings", "/settings"),
     *(Shown(f"settings-{group.name}", f"/settings/{group.name}", act=unfold) for group in groups()),
+    Shown("settings-errors", "/settings/line", act=mistype, refused=True),
     Shown("setup", "/setup"),
     *(Shown(f"setup-{step.name}", f"/setup/{step.name}", act=unfold) for step in STEPS),
     Shown("diagnostics", "/diagnostics", act=check_up),

@@ -1,0 +1,172 @@
+"""Settings, set-up and check-up over HTTP: what is shown, what is refused, what is never said (S10)."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import io
+import re
+import tarfile
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from agent import config_overlay
+from agent.config import SCHEMA
+from agent.page.settings_words import groups
+from tests.page.client import Client, Scenario, post, text_of
+from tests.page.fake_control import NOON, FakeControl
+from tests.page.serving import make_server
+from tests.page.workshop import make_workshop
+
+SECRET = "hunter2hunter2"
+EVIL = "<script>alert(1)</script>"
+
+
+def play(folder: Path, scenario: Scenario) -> None:
+    """Run a scenario on a device whose port, name and SIP password were set on the page."""
+    state = folder / "state"
+    changes = {"sip.port": 5070, "device.name": "lobby", "device.mobility": "movable"}
+    config_overlay.write(state, config_overlay.Overlay().with_values(changes, "local screen", NOON))
+    config_overlay.write_secret(state, "sip-password", SECRET)
+
+    async def inside() -> None:
+        control = FakeControl()
+        server = make_server(control, folder, workshop=make_workshop(folder))
+        await server.start()
+        try:
+            jar = aiohttp.CookieJar(unsafe=True)
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}", cookie_jar=jar) as client:
+                await scenario(control, client)
+        finally:
+            await server.stop()
+
+    asyncio.run(inside())
+
+
+def version_in(page: str) -> str:
+    """Return the version that a settings form carries."""
+    found = re.search(r'name="version" value="([^"]*)"', page)
+    assert found is not None
+    return found.group(1)
+
+
+async def save(client: Client, group: str, **values: str) -> tuple[int, str]:
+    """Change fields of a group as the browser sends them: with everything that is shown beside them."""
+    page = await text_of(client, f"/settings/{group}")
+    given = {key.replace("__", "."): value for key, value in values.items()}
+    answer = await post(client, f"/settings/{group}", page, version=version_in(page), **given)
+    return answer[0], html.unescape(answer[2])
+
+
+def test_every_section_of_the_configuration_has_its_page(tmp_path: Path) -> None:
+    shown = {section for group in groups() for section in group.sections}
+    assert shown == set(SCHEMA) - {"address"}
+
+    async def scenario(_: FakeControl, client: Client) -> None:
+        for group in groups():
+            page = await text_of(client, f"/settings/{group.name}")
+            for section in group.sections:
+                for key in SCHEMA[section][1]:
+                    assert f'name="{section}.{key}"' in page
+
+    play(tmp_path, scenario)
+
+
+def test_a_setting_is_saved_with_who_and_when_and_goes_back(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        assert (await save(client, "device", device__name="Reception"))[0] == 303
+        page = await text_of(client, "/settings/device")
+        assert 'value="Reception"' in page
+        assert "by local screen," in page
+        assert "Back to the packaged value: this phone" in page
+        answer = await post(client, "/settings/reset", page, reset="device.name")
+        assert answer[:2] == (303, "/settings/device")
+        assert 'value="this phone"' in await text_of(client, "/settings/device")
+
+    play(tmp_path, scenario)
+
+
+def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        status, page = await save(client, "line", sip__port="70000", sip__registrar="a b", sip__username="fine")
+        assert status == 422
+        assert "It must be a whole number from 1 to 65535." in page
+        assert 'value="70000"' in page
+        assert 'value="fine"' in page
+        assert 'value="demo"' in await text_of(client, "/settings/line")
+
+    play(tmp_path, scenario)
+
+
+def test_two_technicians_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        page = await text_of(client, "/settings/device")
+        old = version_in(page)
+        assert (await post(client, "/settings/device", page, version="0.0", **{"device.name": "mine"}))[0] == 409
+        assert version_in(page) == old
+        assert 'value="lobby"' in await text_of(client, "/settings/device")
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("path", ["/settings", "/settings/line", "/settings/platform", "/setup/line", "/setup/label"])
+def test_s10_a_secret_is_set_and_never_said(tmp_path: Path, path: str) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        assert SECRET not in await text_of(client, path)
+        status, page = await save(client, "line", sip__password_file="another-secret", sip__port="0")
+        assert status == 422
+        assert "another-secret" not in page
+
+    play(tmp_path, scenario)
+
+
+def test_html_in_every_field_is_text(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        for group in groups():
+            given = {f"{section}__{key}": EVIL for section in group.sections for key in SCHEMA[section][1]}
+            page = await text_of(client, f"/settings/{group.name}")
+            fields = {key.replace("__", "."): value for key, value in given.items()}
+            answer = await post(client, f"/settings/{group.name}", page, version=version_in(page), **fields)
+            assert EVIL not in answer[2]
+        for path in ("/settings", "/setup", "/setup/line", "/setup/mobility", "/setup/label"):
+            assert EVIL not in await text_of(client, path)
+
+    play(tmp_path, scenario)
+
+
+def test_a_file_of_the_device_or_a_program_cannot_be_named_by_an_extra_field(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        for key in ("sip.socket", "token.command", "notify_command.run", "paths.state"):
+            group = next(one for one in groups() if key.partition(".")[0] in one.sections)
+            await save(client, group.name, **{key.replace(".", "__"): "/bin/sh"})
+            assert "/bin/sh" not in await text_of(client, f"/settings/{group.name}")
+
+    play(tmp_path, scenario)
+
+
+def test_the_set_up_says_where_it_is_and_what_failed(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        page = await text_of(client, "/setup/line")
+        answer = await post(client, "/setup/line", page, **{"sip.username": "other"})
+        assert answer[:2] == (303, "/setup/line")
+        page = html.unescape(await text_of(client, "/setup/line"))
+        assert "api.example.com cannot be looked up." in page
+        assert "Tested: this does not work yet" in page
+        assert (await client.get("/setup/nowhere")).status == 404
+
+    play(tmp_path, scenario)
+
+
+def test_the_bundle_is_a_file_to_download(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        page = await text_of(client, "/diagnostics")
+        token = re.search(r'name="csrf" value="([^"]+)"', page)
+        assert token is not None
+        answer = await client.post("/diagnostics/bundle", data={"csrf": token.group(1)})
+        assert answer.headers["Content-Disposition"].startswith('attachment; filename="dialstack-agent-2026')
+        with tarfile.open(fileobj=io.BytesIO(await answer.read())) as files:
+            assert [Path(name).name for name in files.getnames()] == ["report.txt"]
+
+    play(tmp_path, scenario)
