@@ -53,6 +53,7 @@ def world(wall: float = NOON, **settings: object) -> World:
         (NOON, NOON + 2, Finding.OK, ""),
         (NOON, NOON + 90, Finding.WARN, "clock_off"),
         (NOON, NOON - 400, Finding.FAIL, "clock_wrong"),
+        (NOON, NOON + 400, Finding.FAIL, "clock_wrong"),
         (86400.0, None, Finding.FAIL, "clock_unset"),
         (NOON, None, Finding.SKIP, "not_tested"),
     ],
