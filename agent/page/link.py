@@ -22,8 +22,8 @@ from agent.settings import PageSettings
 
 RETRY = 15.0
 """Seconds until a port in use, or an address that is not ready yet, is tried again."""
-LOOK = 6 * 3600.0
-"""Seconds between looks at the certificate's age that nothing asked for."""
+LOOK = 600.0
+"""Seconds between looks at the certificate's age: a device without a clock makes it before it knows the time."""
 
 log = logging.getLogger(__name__)
 

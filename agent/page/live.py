@@ -61,6 +61,15 @@ def event(name: str, data: bytes) -> bytes:
     return b"event: " + name.encode() + b"\n" + lines + b"\n"
 
 
+GONE = event("gone", b"")
+"""The last event for whoever may not have more: the page is loaded again and asks for the PIN."""
+
+
+def gone() -> web.Response:
+    """Return a stream that only says that the session is over: a browser tells a script nothing about a 401."""
+    return web.Response(body=GONE, content_type="text/event-stream", charset="utf-8")
+
+
 class Streams:
     """All open event streams of one server."""
 
@@ -88,7 +97,7 @@ class Streams:
             while not box.closed:
                 newest = await box.get(BEAT)
                 if not guard.stays(request):
-                    await self._write(response, event("gone", b""))
+                    await self._write(response, GONE)
                     break
                 await self._write(response, event("beat", b"") if newest is None else event(name, render(newest)))
         except ConnectionError:

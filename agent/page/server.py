@@ -25,7 +25,7 @@ from agent.page.calls_api import CallsApi
 from agent.page.door import Door
 from agent.page.gate import Gate
 from agent.page.link import LinkServer
-from agent.page.live import Streams
+from agent.page.live import Streams, gone
 from agent.page.render import Renderer
 from agent.page.sockets import UnixListener, listen_tcp
 from agent.page.test_call_views import TestCallViews
@@ -241,8 +241,8 @@ class PageServer:
         """Turn an error into JSON, a page, or the page that asks for the PIN."""
         if request.path.startswith("/api/"):
             return api.problem(problem)
-        if problem.code in SIGN_IN and request.method in guard.SAFE and request.path != "/events":
-            return to_sign_in(request)
+        if problem.code in SIGN_IN and request.method in guard.SAFE:
+            return gone() if request.path == "/events" else to_sign_in(request)
         return problem_page(self._control, self._renderer, request, problem)
 
 

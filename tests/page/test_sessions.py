@@ -46,7 +46,7 @@ def test_s9_from_the_link_nothing_is_told_or_done_before_the_pin(tmp_path: Path)
         assert "Main St" not in page
         assert "front desk" not in page
         async with browser.get("/events") as response:
-            assert response.status == 401
+            assert await response.read() == b"event: gone\ndata: \n\n", "and nothing else"
         async with browser.get("/api/v1/status") as response:
             assert response.status == 401
             assert (await response.json())["error"]["code"] == "sign_in"
