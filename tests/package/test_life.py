@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.messages import MESSAGES
 from tests.package.conftest import NEWER
 from tests.package.machine import Machine
 
@@ -72,6 +73,19 @@ def test_with_an_empty_configuration_it_says_what_is_missing_and_shows_the_page(
     fetch = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8911/').read().decode())"
     assert "<html" in machine.run(f'python3 -c "{fetch}"')
     assert machine.run("dialstack-agent --json status | head -c 1") == "{"
+
+
+def test_the_journal_has_fields_and_explains_itself(machine: Machine) -> None:
+    lines = machine.run("journalctl -u dialstack-agent DIALSTACK_EVENT=status -o json --no-pager").splitlines()
+    newest = json.loads(lines[-1])
+    assert (newest["_TRANSPORT"], newest["SYSLOG_IDENTIFIER"]) == ("journal", "dialstack-agent")
+    assert newest["MESSAGE"] == f"FAULT: {newest['DIALSTACK_SENTENCE']}"
+    assert newest["MESSAGE_ID"] == MESSAGES["status:fault"][0]
+    explained = machine.run("journalctl -x -u dialstack-agent -u dialstack-voice --no-pager")
+    assert "Subject: Something keeps this phone from proving its 911 address, and a person must act" in explained
+    assert "Subject: The configuration of the telephone line is not complete" in explained
+    assert "Support: man:dialstack-agent.service(8)" in explained
+    assert "dialstack-agent: 911 has this phone" in machine.run("journalctl --list-catalog --no-pager").replace("'", "")
 
 
 def test_the_sockets_are_for_the_group_and_secrets_for_root(machine: Machine) -> None:
