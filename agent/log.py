@@ -34,7 +34,16 @@ class JournalHandler(logging.StreamHandler[Any]):
         self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See logging.Handler; blocks never."""
+        """See logging.Handler; blocks never, and a message that cannot be made costs the message only."""
+        try:
+            written = self._write(record)
+        except (TypeError, ValueError, KeyError):
+            self.handleError(record)
+        else:
+            if not written:
+                super().emit(record)
+
+    def _write(self, record: logging.LogRecord) -> bool:
         fields = dict(getattr(record, "fields", None) or {"event": "log"})
         event = str(fields.pop("event"))
         text = self.format(record)
@@ -44,8 +53,7 @@ class JournalHandler(logging.StreamHandler[Any]):
             "CODE_FILE": record.pathname, "CODE_LINE": record.lineno, "CODE_FUNC": record.funcName,
             "DIALSTACK_LOGGER": record.name,
         }  # fmt: skip
-        if not self._journal.write(event, text, _PRIORITY.get(record.levelno, 6), fields, code):
-            super().emit(record)
+        return self._journal.write(event, text, _PRIORITY.get(record.levelno, 6), fields, code)
 
 
 def setup() -> None:

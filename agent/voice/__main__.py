@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path as FilePath
 
+from agent import __version__
 from agent.settings import SipSettings
 from agent.voice.log import log
 
@@ -47,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--config", type=FilePath, default=CONFIG, metavar="FILE", help=f"configuration (default: {CONFIG})"
     )
     parser.add_argument("--socket", type=FilePath, metavar="FILE", help="instead of the configured one")
+    parser.add_argument("--version", action="version", version=f"dialstack-voice {__version__}")
     parser.add_argument("--list-audio", action="store_true", help="show the sound cards and end")
     return parser
 

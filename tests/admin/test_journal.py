@@ -135,6 +135,17 @@ def test_without_a_journal_the_line_is_said_on_standard_error(
     assert capsys.readouterr().err == "page is away\n"
 
 
+def test_a_message_that_cannot_be_made_is_complained_about_and_goes_no_further(
+    listener: Listener, journal: Journal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handler = JournalHandler(journal)
+    handler.emit(logging.LogRecord("agent", logging.WARNING, __file__, 1, "%d things", ("many",), None))
+    assert "--- Logging error ---" in capsys.readouterr().err
+    handler.emit(logging.LogRecord("agent", logging.WARNING, __file__, 1, "%d things", (2,), None))
+    heard = listener.hear()
+    assert (heard["MESSAGE"], heard["PRIORITY"], heard["DIALSTACK_LOGGER"]) == ("2 things", "4", "agent")
+
+
 def test_only_a_standard_error_that_is_the_journal_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     here = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", f"{here.st_dev}:{here.st_ino}")
