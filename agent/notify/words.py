@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from agent.clock import SANE_WALL
 from agent.model import CivicAddress
 from agent.notify.notice import Certainty, Conveyed, Event, Notice, Where
 from agent.say import say
@@ -80,7 +81,9 @@ def here(where: Where) -> str:
 
 
 def moment(at: float) -> str:
-    """Return a local time with its zone, for readers elsewhere."""
+    """Return a local time with its zone, for readers elsewhere; without a clock no date is better than a wrong one."""
+    if at < SANE_WALL:
+        return "unknown, this phone's clock is not set"
     return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(at))
 
 

@@ -14,6 +14,7 @@ from agent.cli_text import when
 from agent.clock import SANE_WALL
 from agent.errors import AgentError, Retry
 from agent.model import Gap, StatusKind
+from agent.notify.words import moment
 from agent.page.words import clock_time
 from agent.store import DecisionRow, Store
 from agent.undated import Undated
@@ -113,6 +114,8 @@ def test_an_earlier_run_without_a_clock_keeps_its_marks_as_nobody_knows_when_it_
 def test_a_time_without_a_clock_is_said_and_not_shown_as_1970() -> None:
     assert when(5.0) == "before the clock was set"
     assert clock_time(5.0, NOW) == "before the clock was set"
+    assert moment(5.0) == "unknown, this phone's clock is not set", "what a notice of an emergency call says"
+    assert moment(NOW).startswith("2027-01-15 ")
 
 
 CA = """
