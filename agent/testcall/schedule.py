@@ -60,6 +60,12 @@ def same_binding(one: Subject, other: Subject) -> bool:
     return (one.address_id, one.place_id, one.anchor) == (other.address_id, other.place_id, other.anchor)
 
 
+def moved(before: Subject, after: Subject) -> bool:
+    """Tell whether a binding did not hold from one moment to the other."""
+    lost = before.proven and not after.proven
+    return lost or before.generation != after.generation or not same_binding(before, after)
+
+
 def _apart(moment: Moment, interval: float) -> bool:
     """Tell whether the last test call is long enough ago, by the clock that did not step."""
     if moment.since_last is not None and moment.since_last < interval:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -22,12 +22,13 @@ from agent.errors import AgentError, NeedsHuman
 from agent.liveness import waiting
 from agent.log import trace
 from agent.model import CallView, VoiceState
-from agent.say import say, sentences
+from agent.say import say
 from agent.settings import CallTestSettings
 from agent.tasks import end
 from agent.testcall.evidence import OF_SOUND, Answer, Evidence, Result, Running, Subject
+from agent.testcall.notices import notices
 from agent.testcall.recording import Unreadable, whole
-from agent.testcall.schedule import Moment, against, same_binding
+from agent.testcall.schedule import Moment, against, moved, same_binding
 from agent.testcall.shelf import Shelf
 from agent.testcall.speech import Hearing, listen
 
@@ -40,7 +41,7 @@ REMEMBERED: Final = 50
 """Test calls that are looked at for whether this binding was tested."""
 
 Line = dict[str, Any]
-Place = Callable[..., Awaitable[Line]]
+Place = Callable[..., Coroutine[Any, Any, Line]]
 _numbers = itertools.count(1)
 
 
@@ -105,23 +106,7 @@ class CallTester:
 
     def notices(self) -> tuple[str, ...]:
         """Return what the test calls of the binding in use say that somebody should know."""
-        here = self._world.tested()
-        ours = [one for one in self.past if same_binding(one.tested, here) and not one.moved]
-        told = next((one.answer for one in ours if one.answer is not None), None)
-        found: list[str] = []
-        if told is not None and not told.same:
-            found.append(
-                say(
-                    "A test call did not say the address of this phone (heard by {who}): 911 may send help to the "
-                    "wrong place. Confirm the address again and make another test call; if you call 911, say where "
-                    "you are.",
-                    who=told.who,
-                )
-            )
-        last = next((one for one in ours if one.result is not Result.GIVEN_UP), None)
-        if last is not None and last.result is not Result.SPEECH:
-            found.append(sentences(last.sentence, say("The page of the test call says what to do.")))
-        return tuple(found)
+        return notices(self.past, self._world.tested())
 
     # ------------------------------------------------------------------ a person's side
 
@@ -190,9 +175,8 @@ class CallTester:
     async def _dial(self, call: _Call, record: Path | None) -> None:
         """Follow the call to its end, whatever ends it."""
         began = self._clock.monotonic()
-        self._task = task = asyncio.create_task(
-            self._as_task(self._place(NUMBER, self._heard, record=str(record) if record else None)), name="call to 933"
-        )
+        placed = self._place(NUMBER, self._heard, record=str(record) if record else None, yields=True)
+        self._task = task = asyncio.create_task(placed, name="call to 933")
         try:
             async with asyncio.timeout(LONGEST):
                 await asyncio.wait({task})
@@ -207,9 +191,6 @@ class CallTester:
                 raise error
             call.failed = str(error) or type(error).__name__
         call.dialed_at = call.dialed_at or began
-
-    async def _as_task(self, line: Awaitable[Line]) -> Line:
-        return await line
 
     def _heard(self, line: Line) -> None:
         """Take a line of our own call."""
@@ -258,7 +239,7 @@ class CallTester:
             call_seconds=max(0.0, over - dialed),
             speech_seconds=hearing.speech,
             level=hearing.level if hearing.seconds else None,
-            moved=_moved(evidence.tested, self._world.tested()),
+            moved=moved(evidence.tested, self._world.tested()),
         )
 
     async def _listen(self, call: _Call, record: Path | None) -> tuple[Hearing, str]:
@@ -324,9 +305,3 @@ def _result(call: _Call, hearing: Hearing, *, unreadable: bool) -> Result:
     if call.answered_at is None:
         return Result.FAILED if call.failed and call.last is None else Result.NOT_ANSWERED
     return Result.UNHEARD if unreadable else OF_SOUND[hearing.heard]
-
-
-def _moved(before: Subject, after: Subject) -> bool:
-    """Tell whether the binding did not hold while the call was up."""
-    lost = before.proven and not after.proven
-    return lost or before.generation != after.generation or not same_binding(before, after)

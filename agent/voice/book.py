@@ -31,6 +31,11 @@ class Book:
         """An emergency call or a callback is up."""
         return any(leg.call.emergency for leg in self._legs.values())
 
+    @property
+    def only_testing(self) -> bool:
+        """A test call that gives way is up, and nothing else is."""
+        return bool(self._legs) and all(leg.wish.yields for leg in self._legs.values())
+
     def stack_calls(self) -> int:
         """Return how many calls the stack holds: what a new life would kill."""
         return sum(leg.stack_id is not None and leg.wanted for leg in self._legs.values())

@@ -208,7 +208,9 @@ class Calls(Book):
 
     def _refuse_ordinary(self, leg: Leg | None = None) -> None:
         """Raise ValueError with a sentence if no ordinary call may become active now."""
-        if self.emergency:
+        if self.only_testing:
+            self._give_way()
+        elif self.emergency:
             raise ValueError("An emergency call is in progress; other calls have to wait.")
         if self.closed:
             raise ValueError(self.closed)
@@ -264,7 +266,8 @@ class Calls(Book):
 
     def _ring(self, event: CallEvent, now: float) -> None:
         """A call comes in; with every line but the last one taken, or about to stop, an ordinary one hears busy."""
-        back = self.interlock.active
+        back = self.interlock.active and not self.only_testing
+        self._give_way()
         taken = sum(leg.wanted for leg in self._legs.values()) >= ORDINARY_LIMIT
         call = Call(self._next, event.remote, "in", "ringing", emergency=back, callback=back, at=now)
         self._next += 1
@@ -324,6 +327,12 @@ class Calls(Book):
             action()
         except StackError as error:
             raise ValueError(f"The call could not be {what}: {error}") from None
+
+    def _give_way(self) -> None:
+        """End the test calls that give way to every other call."""
+        for leg in self._legs.values():
+            if leg.wish.yields and leg.wanted:
+                self._end_leg(leg, "Ended for another call.")
 
     def _end_leg(self, leg: Leg, why: str) -> None:
         leg.wanted, leg.redial_at, leg.here = False, None, leg.here or why

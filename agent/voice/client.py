@@ -179,6 +179,7 @@ async def place_call(
     *,
     record: str | None = None,
     play: str | None = None,
+    yields: bool = False,
 ) -> Message:
     """Call through `dialstack-voice`, agent or no agent; return the last `call` line, of state `ended`.
 
@@ -190,8 +191,8 @@ async def place_call(
     number: int | None = None
     try:
         writer.write(encode({"type": "hello", "version": VERSION, "role": "app"}))
-        files = {name: value for name, value in (("record", record), ("play", play)) if value}
-        writer.write(encode({"type": "call", "to": to, "req_id": request, **files}))
+        more = {name: value for name, value in (("record", record), ("play", play), ("yields", yields)) if value}
+        writer.write(encode({"type": "call", "to": to, "req_id": request, **more}))
         while True:
             async with asyncio.timeout(PROMPT if number is None else None):
                 line = await reader.readline()

@@ -192,9 +192,14 @@ class Desk:
     def _call(self, client: Client, message: Message) -> None:  # noqa: ARG002
         settings, now = self._service.settings, time.monotonic()
         to, req_id = message.get("to"), message.get("req_id")
-        if isinstance(to, str) and emergency_number(to, settings.emergency_numbers) is not None:
+        number = emergency_number(to, settings.emergency_numbers) if isinstance(to, str) else None
+        if isinstance(to, str) and number is not None:
+            yields = number == "933" and message.get("yields") is True
+            if yields and (self._service.calls.up or self._service.calls.interlock.active):
+                raise ValueError("There is a call, or 911 may call back; this test call gives way to that.")
             try:
-                self._service.calls.place(to, now, req_id, self._wish(message))
+                wish = replace(self._wish(message), yields=yields)
+                self._service.calls.place(to, now, req_id, wish)
             except ValueError as error:  # nothing that stands beside the number holds an emergency call up (S1)
                 self._service.calls.place(to, now, req_id, problem=str(error))
         else:

@@ -133,10 +133,12 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Files that belong to the sound of a call."""
+    """What is asked for beside a number: the files of its sound, and how important it is."""
 
     record: FilePath | None = None
     play: FilePath | None = None
+    yields: bool = False
+    """A test call that gives way to every other call."""
 
 
 StackEvent = RegisterResult | CallEvent | Trying | MediaChanged | DigitHeard | ConnectionLost

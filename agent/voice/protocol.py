@@ -13,7 +13,7 @@ from agent.voice.call_values import Call, Interlock
 from agent.voice.location import Location
 
 VERSION: Final = 1
-FEATURES: Final = ("reject", "hold", "dtmf", "location", "play", "ended", "stopping")
+FEATURES: Final = ("reject", "hold", "dtmf", "location", "play", "ended", "stopping", "yields")
 """What was added to the version."""
 LINE_LIMIT: Final = 65536
 """Bytes of one line."""

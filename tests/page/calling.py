@@ -140,7 +140,10 @@ class Parts:
         self.voice = FakeVoice(folder / "voice.sock", lambda line: self.calling.on_call(call_view(line)))
         self.calling.on_voice(VoiceState(connected=True))
 
-    async def _place(self, number: str, on_line: Callable[[Line], None], *, record: str | None = None) -> Line:
+    async def _place(
+        self, number: str, on_line: Callable[[Line], None], *, record: str | None = None, yields: bool
+    ) -> Line:
+        assert yields
         line = {"type": "call", "call": 7, "to": number, "emergency": True, "direction": "out", "reason": "OK"}
         on_line(line | {"state": "calling", "code": 0, "at": 100.0})
         on_line(line | {"state": "confirmed", "code": 200, "at": 100.4})

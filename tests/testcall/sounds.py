@@ -48,6 +48,17 @@ def pulsed(sound: Sound, hertz: float) -> Sound:
     return [round(value * (0.5 - 0.5 * math.cos(2 * math.pi * hertz * n / RATE))) for n, value in enumerate(sound)]
 
 
+def babbled(sound: Sound, seed: int = 1) -> Sound:
+    """Return a sound with the rhythm of speech: syllables and pauses of chance length and loudness."""
+    chance = random.Random(seed)
+    found: Sound = []
+    while len(found) < len(sound):
+        length, loud = round(chance.uniform(0.08, 0.3) * RATE), chance.choice((0.0, 0.1, 0.3, 0.6, 1.0))
+        syllable = sound[len(found) : len(found) + length]
+        found += [round(value * loud * math.sin(math.pi * n / length)) for n, value in enumerate(syllable)]
+    return found
+
+
 def sequence(*frequencies: Iterable[float], each: float = 0.2, pause: float = 0.05, seconds: float = 6.0) -> Sound:
     """Return tones one after the other, again and again: DTMF, special information tones."""
     found: Sound = []

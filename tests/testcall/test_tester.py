@@ -15,7 +15,10 @@ from agent.errors import NeedsHuman
 from agent.model import CallView, VoiceState
 from agent.settings import CallTestSettings
 from agent.store import Store
-from agent.testcall.evidence import Evidence, Result, Subject
+from agent.tasks import end
+from agent.testcall.evidence import Answer, Evidence, Result, Subject
+from agent.testcall.notices import notices
+from agent.testcall.schedule import SETTLE
 from agent.testcall.shelf import Shelf
 from agent.testcall.tester import CallTester
 from tests.testcall import sounds as s
@@ -43,7 +46,8 @@ class Bench:
         self.shelf = Shelf(Store(None), self.folder, keep=5)
 
     def tester(self, far: Far, *, automatic: bool = True, recordings: bool = True) -> CallTester:
-        async def place(number: str, on_line: OnLine, *, record: str | None = None) -> Line:
+        async def place(number: str, on_line: OnLine, *, record: str | None = None, yields: bool) -> Line:
+            assert yields, "it gives way to every other call"
             self.dialed.append(number)
             return await far(self, on_line, Path(record) if record else None)
 
@@ -265,6 +269,52 @@ def test_by_itself_it_calls_once_for_a_binding_and_waits_between_attempts(bench:
         assert reasons == ["settling", None, "too_soon", None, "not_proven", "settling"]
 
     asyncio.run(inside())
+
+
+def test_by_itself_it_calls_when_it_is_due_and_not_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks follow each other at once here; the settling time passes between the first two."""
+    monkeypatch.setattr("agent.testcall.tester.LOOK", 0.0)
+    looks: list[str | None] = []
+
+    async def inside() -> None:
+        tester = bench.tester(answers(s.spoken("Your emergency address is 123 Main Street, Suite 400.")))
+        look, enough = tester.due, asyncio.Event()
+
+        def due() -> str | None:
+            looks.append(look())
+            bench.now += SETTLE
+            if looks.count("tested") == 3:
+                enough.set()
+            return looks[-1]
+
+        monkeypatch.setattr(tester, "due", due)
+        work = asyncio.create_task(tester.run())
+        await asyncio.wait({work, asyncio.ensure_future(enough.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        assert not work.done(), work
+        await end(work)
+
+    asyncio.run(inside())
+    assert looks[:5] == ["settling", None, "tested", "tested", "tested"]
+    assert bench.dialed == ["933"]
+    assert bench.shelf.newest(5)[0].who == "automatic"
+
+
+def test_what_was_heard_stays_on_the_page_until_it_is_no_longer_true() -> None:
+    wrong, right = (Answer(same=same, at=STARTED, who="local screen") for same in (False, True))
+    heard = Evidence(1, STARTED, "cli", Result.SPEECH, HERE)
+    bad, good = (msgspec.structs.replace(heard, answers=(one,)) for one in (wrong, right))
+    silent = msgspec.structs.replace(heard, result=Result.SILENCE)
+    elsewhere = msgspec.structs.replace(HERE, address_id="emerg_2")
+    given_up = msgspec.structs.replace(heard, result=Result.GIVEN_UP)
+    assert notices((), HERE) == ()
+    (alarm,) = notices((heard, bad), HERE)
+    assert "did not say the address of this phone (heard by local screen): 911 may send help to the wrong" in alarm
+    assert notices((good, bad), HERE) == ()
+    assert notices((bad,), elsewhere) == (), "something else is bound now"
+    assert notices((msgspec.structs.replace(bad, moved=True),), HERE) == ()
+    (said,) = notices((given_up, silent), HERE)
+    assert said.startswith("The test call was answered, but nothing was to be heard.")
+    assert notices((heard, silent), HERE) == ()
 
 
 def replace_proven(subject: Subject, *, proven: bool) -> Subject:

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.settings import SipSettings
 from agent.voice.call_values import Call, Interlock
 from agent.voice.calls import Calls
-from agent.voice.events import CallEvent, Dial
+from agent.voice.events import CallEvent, Dial, Wish
 from agent.voice.service import Service
 
 
@@ -68,6 +70,39 @@ def test_s1_an_ordinary_call_that_was_hung_up_does_not_keep_the_way_of_a_911_cal
     phone.on_event(CallEvent(1, "confirmed", "out", 200, ""), 1.0)
     phone.place("911", 10.0)
     assert busy[-1] is False
+
+
+def in_a_test() -> Calls:
+    """Return calls of which a test call that gives way is the only one; the stack's first call."""
+    phone = calls()
+    phone.place("933", 0.0, wish=Wish(yields=True))
+    phone.on_event(CallEvent(1, "confirmed", "out", 200, ""), 1.0)
+    return phone
+
+
+def test_a_test_call_that_gives_way_ends_for_whoever_places_a_call() -> None:
+    phone = in_a_test()
+    phone.place("+14155550100", 2.0)
+    phone.on_event(CallEvent(1, "ended", "out", 200, ""), 2.1)
+    assert [call.to for call in phone.up] == ["+14155550100"]
+    assert not phone.interlock.active
+
+
+def test_a_caller_during_a_test_call_that_gives_way_is_no_dispatcher() -> None:
+    phone = in_a_test()
+    phone.on_event(CallEvent(9, "ringing", "in", 0, "", remote="sip:friend@x"), 2.0)
+    phone.on_event(CallEvent(1, "ended", "out", 200, ""), 2.1)
+    (call,) = phone.up
+    assert (call.direction, call.callback, call.emergency) == ("in", False, False)
+    assert not phone.interlock.active
+
+
+def test_s4_a_test_call_that_somebody_dialed_gives_way_to_nobody_but_911() -> None:
+    phone = calls()
+    phone.place("933", 0.0)
+    with pytest.raises(ValueError, match="have to wait"):
+        phone.place("+14155550100", 2.0)
+    assert [call.to for call in phone.up] == ["933"]
 
 
 def test_s4_a_crash_during_a_911_call_does_not_forget_the_interlock(tmp_path: Path) -> None:
