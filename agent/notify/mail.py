@@ -88,7 +88,7 @@ def compose(
     sender = settings.sender or (settings.username if "@" in settings.username else to[0])
     message["From"] = sender
     message["To"] = ", ".join(to)
-    message["Subject"] = words.subject(notice, events[-1])
+    message["Subject"] = words.subject(notice, words.lead(events))
     message["Date"] = formatdate(at, localtime=True)
     first = f"<{notice.uid}@{ID_DOMAIN}>"
     if notice.version > 1:

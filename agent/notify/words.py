@@ -15,7 +15,7 @@ FORMAT = 1
 """Version of the JSON; within it fields are only added."""
 
 NEWS = {
-    Event.DIALED: "Dialed just now.",
+    Event.DIALED: "Dialed.",
     Event.LOCATION: "The location is known now.",
     Event.ANSWERED: "Answered.",
     Event.CALLBACK: "A call came in after it: it may be the dispatcher.",
@@ -42,6 +42,12 @@ def subject(notice: Notice, event: Event) -> str:
     if event is Event.DIALED:
         return f"EMERGENCY CALL: {notice.number} was dialed from {device}"
     return f"{notice.number} call from {device}: {NEWS[event].rstrip('.').lower()}"
+
+
+def lead(events: tuple[Event, ...]) -> Event:
+    """Return the event that a message is about: the newest, but the dialing itself where it was not told before."""
+    first = Event.DIALED in events and Event.ESCALATED not in events
+    return Event.DIALED if first else events[-1]
 
 
 def headline(notice: Notice) -> str:
@@ -122,7 +128,7 @@ def payload(notice: Notice, events: tuple[Event, ...]) -> dict[str, Any]:
         "format": FORMAT,
         "id": notice.uid,
         "revision": notice.version,
-        "event": str(events[-1]),
+        "event": str(lead(events)),
         "events": [str(event) for event in events],
         "test": notice.test,
         "number": notice.number,
@@ -147,7 +153,7 @@ def fields(notice: Notice, events: tuple[Event, ...]) -> dict[str, str]:
     return {
         "ID": notice.uid,
         "REVISION": str(notice.version),
-        "EVENT": str(events[-1]),
+        "EVENT": str(lead(events)),
         "EVENTS": " ".join(str(event) for event in events),
         "TEST": "1" if notice.test else "0",
         "NUMBER": one_line(notice.number),

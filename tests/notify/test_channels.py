@@ -80,7 +80,7 @@ def test_a_webhook_has_what_a_program_needs(http_sink: HttpSink, tmp_path: Path)
     assert (got.headers["Content-Type"], got.headers["Idempotency-Key"]) == ("application/json", "n1-2")
     body = got.json
     assert {key: body[key] for key in ("type", "format", "id", "revision", "event", "events", "test", "number")} == {
-        "type": "emergency_call.notice", "format": 1, "id": "n1", "revision": 2, "event": "answered",
+        "type": "emergency_call.notice", "format": 1, "id": "n1", "revision": 2, "event": "dialed",
         "events": ["dialed", "answered"], "test": False, "number": "911",
     }  # fmt: skip
     assert body["location"]["status"] == "proven"

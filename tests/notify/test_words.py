@@ -51,6 +51,13 @@ def test_a_test_call_is_a_test_everywhere() -> None:
     assert all(words.subject(test, event).startswith("[TEST]") for event in Event)
 
 
+def test_a_message_is_about_the_dialing_until_that_was_told_and_then_about_the_newest() -> None:
+    assert words.lead((Event.DIALED, Event.ANSWERED, Event.ENDED)) is Event.DIALED
+    assert words.lead((Event.ANSWERED, Event.ENDED)) is Event.ENDED
+    assert words.lead((Event.DIALED, Event.ESCALATED)) is Event.ESCALATED
+    assert words.lead((Event.DIALED, Event.ESCALATED, Event.ENDED)) is Event.ENDED
+
+
 def test_every_event_has_its_words_and_its_subject() -> None:
     assert set(words.NEWS) == set(Event)
     subjects = {words.subject(notice(), event) for event in Event}
