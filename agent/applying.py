@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 LIVE: Final = frozenset({"sip", "platform", "token", "device", "network", "address"})
 """Sections that are taken up at once; the others at the next start of the agent, which the settings page says."""
+AUDIT_WAIT: Final = 3.0
+"""Seconds for the network to be read once more, so that the phone line hears of its new registrar in one go."""
 TOKEN_SECRETS: Final = ("token.file", "token.endpoint_secret_file")
 """Keys whose secret may have changed although the settings did not."""
 
@@ -77,7 +81,9 @@ class Applier:
         if "network" in changed or hosts != (was.sip.registrar, urlsplit(was.platform.api).hostname or ""):
             self._watcher.configure(now.network, *hosts)
             if self._watcher.hints is not None:
-                await self._watcher.audit()
+                with contextlib.suppress(TimeoutError):  # a watcher that fails is another's to cure
+                    async with asyncio.timeout(AUDIT_WAIT):
+                        await self._watcher.audit()
         self._voice.reload()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.lab.stage import Stage
-from tests.page.window import ARGUMENTS, ARTIFACTS, CHROMIUM, Page, expect, sync_playwright
+from tests.e2e.house import eventually
+from tests.page.window import ARGUMENTS, ARTIFACTS, CHROMIUM, Page, PlaywrightError, expect, sync_playwright
 
 PAGE = "http://127.0.0.1:8911"
 PATIENCE = 30_000
@@ -34,6 +36,17 @@ class Reader:
     def open(self, path: str = "/") -> None:
         """Go to a page."""
         self.page.goto(PAGE + path)
+
+    def comes_up(self) -> None:
+        """Open the first page as soon as there is one."""
+
+        def opened() -> bool:
+            with contextlib.suppress(PlaywrightError):
+                self.open()
+                return True
+            return False
+
+        eventually("the page", opened)
 
     def follow(self, name: str) -> None:
         """Follow a link with that text."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from agent.lab.process import die_with_parent
 from agent.lab.stage import OFFICE, PASSWORD, Stage
 from agent.lab.topology import PLATFORM
 from tests.e2e.conftest import Open
@@ -103,6 +107,39 @@ def test_a_new_reader_gets_from_a_blank_device_to_a_proven_address(
     said = (stage.folder / "state" / "settings.toml").read_text() + (stage.folder / "agent.log").read_text()
     assert PASSWORD not in said
     assert (stage.folder / "token").read_text() not in said
+
+
+UNPACKED = """
+mount -t tmpfs none /run && mount -t tmpfs none /var/lib || exit 1
+{python} -m agent.voice --config /nonexistent.toml &
+exec {python} -m agent --config /nonexistent.toml run
+"""
+
+
+def test_s1_without_any_file_both_programs_run_and_the_page_says_so(open_stage: Open) -> None:
+    stage = open_stage()
+    stage.lab.plug("office")
+    script = UNPACKED.format(python=sys.executable)
+    boxed = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]
+    process = stage.lab.exec(
+        "device", boxed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent,
+        cwd=Path(__file__).resolve().parents[2],
+    )  # fmt: skip
+    try:
+        with reader(stage) as person:
+            person.comes_up()
+            person.sees("This phone is not set up yet.")
+            person.sees("No SIP account is configured.")  # says the voice process: it runs, too
+            person.follow("Set this phone up")
+            person.page.get_by_role("link", name="Network").click()
+            person.sees("Tested: it works")
+            person.open("/settings/device")
+            person.enter(Name_of_this_phone="Out of the box")
+            person.press("Save")
+            person.sees("Saved.")
+    finally:
+        process.kill()  # and with it everything in the box
+        process.wait()
 
 
 def test_the_set_up_works_without_javascript_and_goes_on_after_a_power_cut(open_stage: Open) -> None:

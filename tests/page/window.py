@@ -12,13 +12,15 @@ from tests.page.serving import ThreadServer, thread_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, expect, sync_playwright
+    from playwright.sync_api import Error as PlaywrightError
 else:
     sync_api = pytest.importorskip("playwright.sync_api")
     Browser, Page = sync_api.Browser, sync_api.Page
     expect, sync_playwright = sync_api.expect, sync_api.sync_playwright
+    PlaywrightError = sync_api.Error
 
 
-__all__ = ["Browser", "Page", "Window", "browser", "expect", "served", "sync_playwright", "window"]
+__all__ = ["Browser", "Page", "PlaywrightError", "Window", "browser", "expect", "served", "sync_playwright", "window"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
