@@ -8,6 +8,7 @@ import io
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from jinja2 import nodes
 
 from agent.page import catalog, language
+from agent.page.render import Renderer
+from tests.engine.virtual_world import World
 from tests.page.client import Client, play, post, text_of
 from tests.page.fake_control import FakeControl
 
@@ -109,6 +112,31 @@ def test_every_catalog_says_what_babel_finds_in_it(path: Path) -> None:
         else:
             assert loaded.gettext(key) == strings[0]
     assert len(CATALOGS) == len(language.NAMES) - 1
+
+
+def test_home_of_a_real_light_is_told_whole_in_the_readers_language() -> None:
+    world = World("fixed")
+    renderer = Renderer(world.clock, UTC)
+    world.plug("office")
+    world.advance(2)
+    with language.speaking(language.language("es")):
+        asked = renderer.parts(world.desk.overview(), "x")
+        assert world.confirm("office")
+        world.advance(2)
+        proven = renderer.parts(world.desk.overview(), "x")
+        world.unplug()
+        lost = renderer.parts(world.desk.overview(), "x")
+    world.close()
+    where = "123 Main St, Suite 400, San Francisco, CA 94105"
+    assert f"El 911 enviaría ayuda a {where}, pero nadie ha confirmado que este teléfono esté allí." in asked
+    assert "¿Sigue este teléfono en 123 Main St, Suite 400?" in asked
+    assert f"El 911 envía ayuda a {where}. Comprobado en esta red." in proven
+    assert "Comprobada al leerla de nuevo" in proven
+    assert "Este teléfono no tiene red." in lost
+    english = re.findall(
+        r"\b(?:the|this|phone|network|is|are|call|address)\b", re.sub(r"<[^>]*>", " ", asked + proven + lost)
+    )
+    assert english == []
 
 
 # ------------------------------------------------------------------ nothing is left out
