@@ -18,8 +18,10 @@ from babel.messages import pofile
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from jinja2 import nodes
 
+from agent.config import SCHEMA
 from agent.page import catalog, language
 from agent.page.render import Renderer
+from agent.page.settings_words import LABELS
 from tests.engine.virtual_world import World
 from tests.page.client import Client, play, post, text_of
 from tests.page.fake_control import FakeControl
@@ -232,3 +234,7 @@ def _texts(tree: ast.AST) -> Iterator[ast.expr]:
 
 def _is_text(one: ast.JoinedStr | ast.Constant) -> bool:
     return isinstance(one, ast.JoinedStr) or (isinstance(one.value, str) and bool(one.value))
+
+
+def test_every_setting_has_a_label_that_is_translated() -> None:
+    assert {f"{section}.{key}" for section, (_, keys) in SCHEMA.items() for key in keys} <= set(LABELS)
