@@ -38,7 +38,7 @@ def test_spans_follow_each_other_from_the_beginning_to_now() -> None:
 def test_s12_what_was_not_recorded_is_unknown_and_never_proven() -> None:
     line = timeline([state(3, "bound"), state(2, "off"), state(1, "bound")], [], NOON - 24 * HOUR, NOON)
     assert [one.kind for one in line.spans] == ["off", "bound", "off", "bound"]
-    assert line.exposure.unknown == 22 * HOUR
+    assert (line.exposure.unknown, line.exposure.proven, line.exposure.exposed) == (22 * HOUR, 2 * HOUR, 0)
     assert timeline([], [], NOON - HOUR, NOON).exposure.unknown == HOUR
 
 

@@ -82,8 +82,9 @@ def test_the_switch_wins_over_the_browser_and_comes_back_to_the_page(tmp_path: P
         assert (await post(client, "/language", page, language="fr"))[:2] == (303, "/history?range=week")
         client.headers["Accept-Language"] = "es"
         assert '<html lang="fr">' in await text_of(client, "/history")
-        client.headers["Referer"] = "http://evil.example//x"
-        assert (await post(client, "/language", page, language="en"))[:2] == (303, "/")
+        for foreign in ("http://evil.example/history", f"{here}//evil.example/", "", "nonsense"):
+            client.headers["Referer"] = foreign
+            assert (await post(client, "/language", page, language="en"))[:2] == (303, "/")
         assert (await post(client, "/language", page, language="tlh"))[0] == 400
 
     play(tmp_path, scenario)
