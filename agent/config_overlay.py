@@ -121,10 +121,12 @@ def read(folder: Path) -> tuple[Overlay, str | None]:
 
     A damaged or lost file is replaced by its copy: without its account a phone could not dial 911.
     """
+    denied = False
     try:
         found = read_file(folder / NAME)
     except (OverlayDamaged, OSError) as error:
         problem = f"{folder / NAME}: not readable: {getattr(error, 'strerror', None) or error}"
+        denied = isinstance(error, PermissionError)  # a folder that is closed to us looks empty
     else:
         if found is not None:
             return found, None
@@ -135,7 +137,7 @@ def read(folder: Path) -> tuple[Overlay, str | None]:
         copy = None
     if copy is not None:
         return copy, f"{problem}; its copy is used"
-    there = any(os.path.lexists(folder / name) for name in (NAME, COPY))
+    there = denied or any(os.path.lexists(folder / name) for name in (NAME, COPY))
     return Overlay(), f"{problem}; what was set on the page does not hold" if there else None
 
 

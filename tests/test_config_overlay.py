@@ -225,6 +225,17 @@ def test_s10_files_are_closed_to_others_whatever_the_umask_says(packaged: Path) 
     assert stat.S_IMODE((folder / "secrets" / "token").stat().st_mode) == 0o640
 
 
+def test_settings_that_may_not_be_read_are_said(packaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(overlay_file, "read_file", closed)
+    state = packaged.parent / "state" / "settings.toml"
+    assert load_sip(packaged)[1] == [
+        f"{state}: not readable: Permission denied; what was set on the page does not hold"
+    ]
+
+
 def test_a_symbolic_link_is_not_followed(packaged: Path, tmp_path: Path) -> None:
     folder = packaged.parent / "state"
     folder.mkdir()

@@ -142,6 +142,7 @@ class SettingsViews:
         page = self._page(
             request, "settings_group.html", group=group, fields=known, given=given, general=general, told=told,
             errors={key: sentence(text) for key, text in errors.items() if key in keys}, version=self._version(),
+            unfolded={key.partition(".")[0] for key in errors if not is_first(key)},
         )  # fmt: skip
         return html(page, status)
 

@@ -94,6 +94,10 @@ def test_broken_accounts_and_dead_programs(open_stage: Open) -> None:
     secret(stage.folder / "token", other)
     report = doctor(stage)[1]
     assert bad(report)["token"] == "token_other_user"
+    stage.visitor().submit("/setup/platform", "/setup/platform/user", {})  # a person wants to be that user
+    assert "token" not in bad(doctor(stage)[1])
+    stage.visitor().submit("/settings", "/settings/undo", {})
+    assert bad(doctor(stage)[1])["token"] == "token_other_user"
     stage.write_token(ttl_seconds=1)
     eventually("the token's end", lambda: bad(doctor(stage)[1]).get("token") == "token_expired")
     secret(stage.folder / "token", good)
