@@ -31,8 +31,14 @@ SILENT = {"kind": "drop_request", "path": "SIP REGISTER", "count": None}
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The one world of all cells."""
+    with furnished(tmp_path_factory.mktemp("matrix")) as world:
+        yield world
+
+
+@contextmanager
+def furnished(folder: Path) -> Iterator[Stage]:
     """A phone at the office with a second uplink, registered, its address bound and proven; its disk is small."""
-    folder = tmp_path_factory.mktemp("matrix")
     disk = folder / "state"
     disk.mkdir()
     with ExitStack() as stack:
