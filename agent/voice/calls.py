@@ -254,7 +254,8 @@ class Calls(Book):
         leg.early = leg.early or event.state == "early"
         if leg.answered or (event.direction == "out" and event.code):
             leg.deadline = None
-        self.change(leg, now, state=event.state, code=event.code, reason=event.reason)
+        if (leg.call.state, leg.call.code, leg.call.reason) != (event.state, event.code, event.reason):
+            self.change(leg, now, state=event.state, code=event.code, reason=event.reason)
 
     def _gone(self, leg: Leg, event: CallEvent, now: float) -> None:
         self._line.forget(event.call)

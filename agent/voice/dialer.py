@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
@@ -17,6 +18,12 @@ PATIENCE_IF_OTHERS: Final = 3.0
 """The same when there is another way to try."""
 TRYING_PATIENCE: Final = 20.0
 """Seconds after a 100 Trying: this way works, and a gateway to the telephone network takes its time."""
+
+CROWD: Final = 16
+"""INVITEs within BREATH after which the next one waits: PJSIP frees the sockets of a call half a second late and has
+room for 64, and a build with assertions ends the process for the 65th. Nobody dials that fast by hand."""
+BREATH: Final = 0.6
+"""Seconds."""
 
 Dress = Callable[[Call, str], Dial]
 """Makes the INVITE of a call to a URI: headers and bodies; never raises."""
@@ -49,9 +56,14 @@ class Dialer:
         self._prepare = prepare
         self._dress = dress
         self._told = told
+        self._dialed: deque[float] = deque(maxlen=CROWD)
 
     def dial(self, leg: Leg, now: float) -> None:
-        """Send the INVITE; what cannot be sent is tried again or over."""
+        """Send the INVITE; what cannot be sent is tried again or over, and a program gone mad waits for its turn."""
+        if len(self._dialed) == CROWD and now < self._dialed[0] + BREATH:
+            leg.redial_at = self._dialed[0] + BREATH
+            return
+        self._dialed.append(now)
         leg.heard_of = leg.early = False
         try:
             if leg.call.emergency:

@@ -189,6 +189,25 @@ def test_s1_the_same_emergency_number_again_joins_the_call_and_dials_no_second_o
     assert [invite.to for invite in there.invites()] == ["933"]
 
 
+def test_s1_a_program_that_dials_100_times_a_second_neither_ends_the_process_nor_keeps_a_911_call_out(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    uas(there)
+    phone = voice(there)
+    mad, line = phone.client(), phone.client()
+    mad.hear(type="registration", kind="registered")
+    for at in range(60):
+        mad.say(type="call", to="100", req_id=at)
+        number = mad.hear(type="call", req_id=at)["call"]
+        mad.say(type="hangup", call=number)
+        mad.hear(type="call", req_id=at, state="ended")
+    line.say(type="call", to="933")
+    line.hear(type="call", state="confirmed", to="933")
+    assert phone.process is not None
+    assert phone.process.poll() is None
+
+
 def test_s4_an_emergency_call_is_never_held(registrar: Start, voice: Speak, uas: FarEnd) -> None:
     there = registrar()
     uas(there)
