@@ -56,8 +56,8 @@ class SipSettings:
     agent/voice/EMERGENCY.md. Too many: extensions of that name reach a dispatcher."""
     geolocation: bool = False
     """Emergency calls carry the confirmed address (RFC 6442, PIDF-LO): true or false."""
-    recordings: FilePath | None = None
-    """Folder for recordings of calls; "": no call can be recorded."""
+    recordings: FilePath | None = FilePath("/run/dialstack-voice/recordings")
+    """Folder for recordings of calls, in memory by default; "": no call can be recorded, the 933 test neither."""
     sounds: FilePath | None = None
     """Folder with WAV files that a call may play; "": none can be played."""
     socket: FilePath = FilePath("/run/dialstack-voice/voice.sock")

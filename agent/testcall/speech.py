@@ -4,7 +4,7 @@ Speech changes in three ways at once that nothing a telephone network plays by i
 with the syllables, 2 to 8 times a second (Houtgast and Steeneken 1985); the loud parts are not equally loud; and vowels
 and consonants differ in spectrum, which the rate of zero crossings follows. Tones, even interrupted ones, keep spectrum
 and level; noise, even modulated, keeps its spectrum. This hears *that* somebody speaks, never what is said: that is
-what the person who compares is for. Music with a voice or with changing notes may pass.
+what the person who compares is for. Music with a voice or changing notes, and rumble that swells unevenly, may pass.
 """
 
 from __future__ import annotations

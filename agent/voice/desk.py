@@ -197,6 +197,8 @@ class Desk:
             yields = number == "933" and message.get("yields") is True
             if yields and (self._service.calls.up or self._service.calls.interlock.active):
                 raise ValueError("There is a call, or 911 may call back; this test call gives way to that.")
+            if yields:
+                files.tidy(settings.recordings)
             try:
                 wish = replace(self._wish(message), yields=yields)
                 self._service.calls.place(to, now, req_id, wish)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path as FilePath
 from typing import Any
 
 import pjsua2 as pj
 
+from agent.voice import files
 from agent.voice.events import Wish
 
 
@@ -61,8 +61,7 @@ class Media:
             return ""
         try:
             if call not in self._recorders:
-                # Made here and not by PJSIP: never through a link, never over what is there.
-                os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640))
+                files.create(file)
                 recorder = pj.AudioMediaRecorder()
                 recorder.createRecorder(str(file))
                 self._recorders[call] = recorder
