@@ -290,7 +290,10 @@ class CallTester:
         return against(moment, self._settings, self._zone)
 
     async def run(self) -> None:
-        """Make automatic test calls until cancelled."""
+        """Make automatic test calls until cancelled, where that is enabled."""
+        while not self._settings.automatic:
+            with waiting():
+                await asyncio.Event().wait()
         while True:
             if self.due() is None:
                 with contextlib.suppress(AgentError):
