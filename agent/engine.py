@@ -59,6 +59,9 @@ class VoicePort(Protocol):
     def interrupted(self, generation: int) -> None:
         """Sight is lost for a moment: send nothing."""
 
+    def locate(self, generation: int, civic: CivicAddress | None, *, confirmed: bool) -> None:
+        """Where this phone is in this generation, for emergency calls that carry it."""
+
 
 @dataclasses.dataclass(slots=True)
 class _Generation:
@@ -332,6 +335,8 @@ class Engine:
         settled = steady and (state.evidence_complete or state.api is None)
         if self.worker is not None and settled and not self.voice.interlock:
             self.worker.want(decision.wanted)
+        here = decision.wanted.civic if settled else None
+        self._voice_port.locate(decision.wanted.generation, here, confirmed=not decision.alert)
         if changed:
             self._record(state, decision)
 

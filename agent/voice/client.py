@@ -7,13 +7,13 @@ import contextlib
 import math
 import random
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path as FilePath
 from typing import Any, Final
 
 from agent.backoff import Backoff, Schedule
 from agent.liveness import waiting
-from agent.model import CallSound, CallView, Registration, RegistrationKind, VoiceInstruction, VoiceState
+from agent.model import CallSound, CallView, CivicAddress, Registration, RegistrationKind, VoiceInstruction, VoiceState
 from agent.voice.protocol import HEARTBEAT, LINE_LIMIT, VERSION, Message, decode, encode
 
 RECONNECT: Final = Schedule((0.05, 0.1, 0.2, 0.5, 1.0, 2.0))
@@ -58,6 +58,7 @@ class VoiceClient:
         self._writer: asyncio.StreamWriter | None = None
         self._instruction: VoiceInstruction | None = None
         self._silence: Message | None = None
+        self._location: Message | None = None
         self._problems: dict[str, str] = {}
         self._calls: dict[int, CallView] = {}
         self._silent = 0
@@ -77,6 +78,14 @@ class VoiceClient:
         """Say that sight of the network is lost for a moment."""
         self._silence = {"type": "interrupted", "generation": generation}
         self._send(self._silence)
+
+    def locate(self, generation: int, civic: CivicAddress | None, *, confirmed: bool) -> None:
+        """Say where this phone is, for emergency calls that carry it; said again after every reconnect."""
+        said = asdict(civic) if civic is not None else None
+        message: Message = {"type": "location", "generation": generation, "confirmed": confirmed, "civic": said}
+        if message != self._location:
+            self._location = message
+            self._send(message)
 
     def reload(self) -> None:
         """Say that the settings in the files changed; a process that is away reads them when it starts."""
@@ -109,6 +118,8 @@ class VoiceClient:
                 self._send(_path(self._instruction))
             if self._silence is not None:
                 self._send(self._silence)
+            if self._location is not None:
+                self._send(self._location)
             while line := await _heard(reader):
                 self._silent = 0
                 with contextlib.suppress(ValueError):

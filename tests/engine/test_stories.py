@@ -72,6 +72,24 @@ def test_s3_at_an_unknown_place_a_confirmation_counts_only_until_the_next_move(w
     assert (kind(world), ask(world)) == (StatusKind.PROVISIONAL, Ask.CONFIRM_PLACE)
 
 
+def test_s3_only_a_confirmed_address_of_this_network_is_told_to_the_line_for_emergency_calls(world: World) -> None:
+    def told() -> tuple[str, bool]:
+        generation, civic, confirmed = world.voice.location
+        assert world.engine.network is not None
+        assert generation == world.engine.network.generation
+        return (civic.address_number if civic else "", confirmed)
+
+    office = told()
+    assert office[0]
+    assert office[1]
+    world.plug("nowhere")
+    world.advance(5)
+    assert told()[1] is False, "nobody has confirmed anything here"
+    world.plug("office")
+    world.advance(5)
+    assert told() == office
+
+
 def test_s4_a_move_during_an_emergency_call_binds_when_the_callback_window_is_over(world: World) -> None:
     world.dial(emergency=True)
     before = count(world, "write"), count(world, "accepted")

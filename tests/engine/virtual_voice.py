@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.model import CallView, Registration, RegistrationKind, VoiceInstruction, VoiceState
+from agent.model import CallView, CivicAddress, Registration, RegistrationKind, VoiceInstruction, VoiceState
 from agent.simulator.sessions import Register as SipRegister
 from agent.voice.events import RegisterResult
 from agent.voice.machine import Machine
@@ -34,6 +34,8 @@ class VirtualVoice:
         """REGISTERs in a fresh life of the stack while a call was up: each would have dropped it (S4)."""
         self.registers = 0
         self.interlock_since = 0.0
+        self.location: tuple[int, CivicAddress | None, bool] = (0, None, False)
+        """What an emergency call would say of where the phone is."""
 
     # ---- VoicePort
 
@@ -46,6 +48,9 @@ class VirtualVoice:
 
     def interrupted(self, generation: int) -> None:  # noqa: ARG002
         self._do(self._machine.interrupted())
+
+    def locate(self, generation: int, civic: CivicAddress | None, *, confirmed: bool) -> None:
+        self.location = (generation, civic, confirmed)
 
     # ---- the world
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.model import CallSound, CallView, VoiceState
+from agent.model import CallSound, CallView, CivicAddress, VoiceInstruction, VoiceState
 from agent.voice.client import VoiceClient, call_view
 
-from .harness import run_async
+from .harness import Registrar, Voice, run_async
+from .wire import until
 
 WELCOME = {"type": "welcome", "version": 1, "pid": 1, "stack": "x", "started_at": 0.0}
 LINE: dict[str, Any] = {
@@ -133,3 +136,37 @@ def test_s12_calls_are_unknown_not_ended_while_voice_is_away_and_read_again(fold
     assert states[lost].calls == ()
     (view,) = [state for state in states if state.connected][-1].calls
     assert (view.number, view.answered_at) == (3, 20.0)
+
+
+@pytest.mark.sip
+def test_an_address_that_the_agent_says_is_confirmed_goes_with_an_emergency_call_even_after_a_restart(
+    registrar: Callable[..., Registrar], voice: Callable[..., Voice]
+) -> None:
+    there = registrar()
+    phone = voice(there, geolocation=True)
+    changed = asyncio.Event()
+
+    async def registered(client: VoiceClient) -> None:
+        while client.state.registration.generation != 3 or client.state.registration.kind != "registered":
+            changed.clear()
+            await changed.wait()
+
+    async def check() -> None:
+        client = VoiceClient(phone.socket, lambda _: changed.set(), random.Random(1))
+        client.instruct(VoiceInstruction(3, 0, "lo", "127.0.0.1", "127.0.0.1", None))
+        client.locate(3, CivicAddress("123", "Main St", "San Francisco", "CA", "94105"), confirmed=True)
+        task = asyncio.create_task(client.run())
+        await registered(client)
+        phone.stop(signal.SIGKILL)
+        phone.start()
+        while client.state.registration.generation == 3:
+            changed.clear()
+            await changed.wait()
+        await registered(client)
+        await asyncio.to_thread(phone.client().say, type="call", to="933")
+        await asyncio.to_thread(until, there.invites)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run_async(check())
+    assert "<ca:RD>Main St</ca:RD><ca:HNO>123</ca:HNO>" in there.invites()[0].body
