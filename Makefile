@@ -5,6 +5,7 @@
 # make sip    the SIP and call tests alone (DIALSTACK_PJSUA2=wheel: with the wheel)
 # make pjsua2 build PJSIP's Python binding from Debian's source, once a machine; demo and test then use it
 # make deb    the Debian packages, into dist/ (ARCH=arm64: for another architecture)
+# make size   what the packages cost on a device: disk, memory, start; as root
 # make lock   choose new versions of the dependencies
 
 PYTHON := .venv/bin/python
@@ -15,7 +16,7 @@ TESTS ?=
 # The SIP stack: the own build where it is installed or cached, else the wheel; DIALSTACK_PJSUA2=built or wheel decides.
 WITH_STACK = PYTHONPATH="$$(.ci/pjsua2)$${PYTHONPATH:+:$$PYTHONPATH}"
 
-.PHONY: demo bench test lint lock clean sip pjsua2 deb translations
+.PHONY: demo bench test lint lock clean sip pjsua2 deb size translations
 
 demo:
 	@.ci/setup demo
@@ -50,6 +51,10 @@ translations:
 pjsua2:
 	@.ci/setup pjsua2
 	@debian/pjsua2/cached
+
+size:
+	@.ci/setup test
+	@$(PYTHON) -m tests.package.measure
 
 deb:
 	@.ci/setup deb

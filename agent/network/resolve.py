@@ -64,6 +64,8 @@ class Resolver:
         self._ask = ask
         self._task: asyncio.Task[None] | None = None
         self._again = False
+        self._said = ""
+        """What the journal has heard of the last failure."""
         self._retry: asyncio.TimerHandle | None = None
         try:
             self.addresses: tuple[str, ...] = (str(ipaddress.ip_address(self._host)),)
@@ -117,6 +119,10 @@ class Resolver:
             async with asyncio.timeout(DEADLINE):
                 found = dict.fromkeys(await self._ask(self._host))
         except (OSError, TimeoutError, UnicodeError) as error:
-            log.info("No address for %s (%r); the last known ones are %s.", self._host, error, self.addresses or "none")
+            said = f"No address for {self._host} ({error!r}); the last known ones are {self.addresses or 'none'}."
+            if said != self._said:  # asked every few seconds for as long as there is no network
+                log.info("%s", said)
+            self._said = said
             return ()
+        self._said = ""
         return tuple(sorted(found, key=lambda address: ":" in address))
