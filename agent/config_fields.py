@@ -8,9 +8,10 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from agent.config import ONLY_PACKAGED, SCHEMA, SECRET_FILES, Layers
+from agent.config import Layers
 from agent.config_help import plain, sections
 from agent.config_overlay import Change
+from agent.config_schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
 from agent.settings import Settings
 
 

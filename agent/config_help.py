@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config import SCHEMA
+from agent.config_schema import SCHEMA
 from agent.settings import Settings
 
 COLUMN = 40

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from agent import config_overlay
 from agent.clock import Clock
-from agent.config import ONLY_PACKAGED, SCHEMA, SECRET_FILES, Layers, layers_with, load_layers
+from agent.config import Layers, layers_with, load_layers
 from agent.config_overlay import Overlay
+from agent.config_schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
 from agent.errors import NeedsHuman
 from agent.log import trace
 from agent.say import say

@@ -12,7 +12,8 @@ import pytest
 import tomli
 from hypothesis import given, settings
 
-from agent.config import SCHEMA, ConfigError, describe, load, load_lenient, load_sip, read_secret
+from agent.config import ConfigError, describe, load, load_lenient, load_sip, read_secret
+from agent.config_schema import SCHEMA
 from agent.errors import NeedsHuman
 from agent.model import CivicAddress
 from agent.settings import Settings, SipSettings

@@ -13,7 +13,8 @@ import tarfile
 import time
 from collections.abc import Iterable, Mapping
 
-from agent.config import SECRET_FILES, Layers, describe
+from agent.config import Layers, describe
+from agent.config_schema import SECRET_FILES
 from agent.config_secrets import read_secret
 from agent.doctor.result import Report
 from agent.doctor.world import World

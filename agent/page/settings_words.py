@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.config import SCHEMA
 from agent.config_help import sections
+from agent.config_schema import SCHEMA
 from agent.say import say
 
 

@@ -18,7 +18,7 @@ import pytest
 from agent import __version__
 from agent.cli import build_parser
 from agent.cli_client import EXIT_CODES
-from agent.config import SCHEMA
+from agent.config_schema import SCHEMA
 from agent.dialstack.civic import FIELDS
 from agent.manual import keys
 from agent.manual.__main__ import files, main

@@ -18,7 +18,7 @@ from babel.messages import pofile
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from jinja2 import nodes
 
-from agent.config import SCHEMA
+from agent.config_schema import SCHEMA
 from agent.page import catalog, language
 from agent.page.render import Renderer
 from agent.page.settings_words import LABELS

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from agent import config_overlay
-from agent.config import SCHEMA
+from agent.config_schema import SCHEMA
 from agent.page.settings_words import groups
 from tests.page.client import Client, Scenario, post, text_of
 from tests.page.fake_control import NOON, FakeControl
