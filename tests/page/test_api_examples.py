@@ -55,12 +55,11 @@ def test_curl_places_lists_ends_and_follows_calls(served: ThreadServer, parts: P
 def test_javascript_on_the_page_calls_and_follows(browser: Browser, served: ThreadServer, parts: Parts) -> None:
     window = Window(browser, served)
     page = window.open("/addresses")
-    page.evaluate(
-        f"async () => {{ window.seen = []; const show = (...one) => seen.push(one.join(' ')); {example('js')} }}"
-    )
-    page.wait_for_function("seen.includes('calling ')")
+    show = "const show = (...one) => { document.body.dataset.seen += `${one.join(' ')};`; };"
+    page.evaluate(f"async () => {{ {show} {example('js')} }}")
+    expect(page.locator("body")).to_have_attribute("data-seen", re.compile("calling ;"))
     served.call(lambda: parts.voice.say(1, state="ended", ended="The other side hung up."))
-    page.wait_for_function("seen.includes('ended The other side hung up.')")
+    expect(page.locator("body")).to_have_attribute("data-seen", re.compile("ended The other side hung up.;"))
     assert parts.voice.orders == [{"type": "call", "to": "933"}]
     expect(page.locator("h1")).to_be_visible()
     window.context.close()
