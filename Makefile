@@ -46,6 +46,8 @@ translations:
 	for code in es fr; do \
 	  .venv/bin/pybabel -q update -D dialstack-agent -i .cache/messages.pot -d agent/page/locales -l $$code \
 	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 118 || exit 1; \
+	  sed -i -E '/^"(Report-Msgid-Bugs|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By)/d' \
+	    agent/page/locales/$$code/LC_MESSAGES/dialstack-agent.po; \
 	done
 
 pjsua2:
