@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.lab.http_unix import UnixConnection
+from agent.lab.http_unix import UnixConnection, call_json
 from agent.lab.stage import HOME, OFFICE, PASSWORD, USER, Stage, secret
 from agent.lab.topology import PLATFORM
 from tests.e2e.conftest import Open
@@ -37,6 +37,9 @@ PAGES = (
     "/", "/addresses", "/addresses/new", "/history", "/static/page.js", "/static/page.css", "/nowhere",
     "/api/v1/status", "/api/v1/addresses", "/api/v1/places", "/api/v1/decisions?limit=1000", "/api/v1/nowhere",
     "/login", "/access", "/audit", "/api/v1/access", "/api/v1/audit",
+    "/settings", "/settings/line", "/settings/platform", "/settings/page", "/setup", "/setup/line", "/setup/platform",
+    "/setup/pin", "/setup/label", "/diagnostics", "/notices", "/test", "/metrics", "/history.csv", "/history.json",
+    "/api/v1/notices", "/api/v1/test-calls",
 )  # fmt: skip
 STREAMS = ("/events", "/api/v1/events")
 COMMANDS = (
@@ -145,6 +148,7 @@ def live(stage: Stage, desk: TokenDesk, ears: Ears) -> None:
     bound(stage)
     dial(stage, "933", seconds=2)
     ears.listen("bound")
+    ears.heard["bundle"] = json.dumps(call_json(stage.agent_socket, "POST", "/api/v1/diagnostics/bundle", {}))
     stage.control("POST", "revoke", {"user": USER})
     stage.lab.plug("home")
     stage.wait_until("provisional", lambda seen: seen["status"]["kind"] == "provisional", 60)
@@ -191,6 +195,9 @@ def test_s10_secrets_appear_nowhere_but_in_their_own_files(open_stage: Open) -> 
         live(stage, desk, ears)
         blunder(stage, desk, ears)
     key = (stage.folder / "state" / "page-key.pem").read_text().splitlines()[1]
+    assert "versions.txt" in ears.heard["bundle"]
+    absent = {where for where, text in ears.heard.items() if "There is no such page" in text}
+    assert {where for where in absent if "nowhere" not in where} == set()
     hidden = {PASSWORD, desk.secret, *desk.minted, *PINS.values(), key}
     assert len(hidden) > 7, "there were secrets to keep"
     told = {(where, word) for where, text in ears.heard.items() for word in hidden if word in text}
