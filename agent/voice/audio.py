@@ -8,6 +8,8 @@ from typing import Any, Final, Literal
 
 import pjsua2 as pj
 
+from agent.voice.quiet import quiet_stdout
+
 _FIRST: Final = 254
 """Priority of the first codec; 255 would be PJSIP's own reserve."""
 _LAST: Final = 1
@@ -38,11 +40,6 @@ def choose_device(core: Any, plan: AudioPlan) -> str:
         return problem + " Calls are silent on this side, 911 too."
     devices.setNullDev()
     return ""
-
-
-def silence(core: Any) -> None:
-    """Give calls a silent device because the card failed."""
-    core.audDevManager().setNullDev()
 
 
 def _choose_card(devices: Any, plan: AudioPlan) -> str:
@@ -84,7 +81,8 @@ def _start(name: str) -> str:
 def list_devices() -> list[dict[str, Any]]:
     """Return the sound cards as PJSIP sees them: name, driver, inputs, outputs."""
     core = pj.Endpoint()
-    core.libCreate()
+    with quiet_stdout():
+        core.libCreate()
     try:
         config = pj.EpConfig()
         config.logConfig.level = config.logConfig.consoleLevel = 0

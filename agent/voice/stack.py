@@ -8,8 +8,6 @@ life goes on: `carry_over()` moves the call, `unregister()` and `register_as()` 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +20,7 @@ from agent.voice.audio import AudioPlan
 from agent.voice.events import Dial, Sound, StackError, StackPlan, Wish
 from agent.voice.media import Media
 from agent.voice.pjobjects import Account, Core, Inbox, Leg, Numbers, Peer
+from agent.voice.quiet import quiet_stdout
 
 POLL_ROUNDS: Final = 64
 """Events handled in one go at most, so that commands are heard in between."""
@@ -59,7 +58,7 @@ class Stack:
         self.stop()
         self.life += 1
         try:
-            with _quiet_stdout(), _errors():
+            with quiet_stdout(), _errors():
                 peer = Peer((plan.host or plan.address) if plan.verify else "")
                 self._core = Core(self.inbox, self.life, peer)
                 self._core.libCreate()
@@ -216,18 +215,3 @@ def _errors() -> Iterator[None]:
         yield
     except pj.Error as error:
         raise StackError(f"{error.reason} ({error.status})") from None
-
-
-@contextlib.contextmanager
-def _quiet_stdout() -> Iterator[None]:
-    """Keep libCreate's few lines, printed before any log level can be set, off the standard output."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 1)
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-        os.close(null)

@@ -6,6 +6,8 @@ import contextlib
 import itertools
 import math
 import struct
+import subprocess
+import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from .harness import Registrar, Uas, Voice
+from .harness import ROOT, Registrar, Uas, Voice
 from .wire import Line, until
 
 pytestmark = pytest.mark.sip
@@ -452,3 +454,11 @@ def test_without_a_sound_card_calls_are_silent_and_it_is_said(registrar: Start, 
     line.say(type="call", to="933")
     number = line.hear(type="call", state="confirmed")["call"]
     flowing(line, number)
+
+
+def test_the_sound_cards_are_listed_and_nothing_else_is_printed() -> None:
+    command = [sys.executable, "-m", "agent.voice", "--list-audio"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines():
+        assert line.startswith("There are no sound cards") or line.endswith(" out)")
+    assert done.stdout
