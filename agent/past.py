@@ -10,6 +10,7 @@ import msgspec
 
 from agent.model import CivicAddress, StatusKind
 from agent.packed import pack, unpack
+from agent.people import who
 from agent.say import say
 from agent.timeline import Mark, State
 
@@ -115,7 +116,7 @@ class Past:
                 say(
                     "Confirmed: {address}, by {who}.",
                     address=msgspec.json.decode(row["civic"], type=CivicAddress).one_line(),
-                    who=row["who"],
+                    who=who(row["who"]),
                 ),
             )
             for row in rows

@@ -13,6 +13,8 @@ import pytest
 
 from agent.packed import pack, unpack
 from agent.page import wire
+from agent.page.language import language
+from agent.people import who
 from agent.say import plain, say, say_n, sentences, tell
 
 SENTENCES = {
@@ -95,3 +97,12 @@ def test_a_sentence_survives_the_database_and_copying(said: str) -> None:
 )
 def test_text_that_was_not_packed_comes_back_as_it_is(text: str) -> None:
     assert unpack(pack(text)) == text
+
+
+@pytest.mark.parametrize("text", ["cli", "local screen", "staff at 192.0.2.7", "somebody at home", ""])
+def test_who_did_it_reads_in_english_as_it_was_recorded(text: str) -> None:
+    assert who(text) == text
+
+
+def test_who_did_it_can_be_told_in_the_readers_language() -> None:
+    assert tell(who("staff at 192.0.2.7"), language("es").catalog) == "personal en 192.0.2.7"

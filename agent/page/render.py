@@ -15,6 +15,7 @@ from agent.control import Overview, SavedAddress
 from agent.model import Ask, StatusKind
 from agent.page import language, words
 from agent.page.visitor import current
+from agent.people import who
 
 FOLDER = Path(__file__).parent
 STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -77,6 +78,7 @@ class Renderer:
             reason=words.reason,
             evidence=words.evidence,
             wanted=words.wanted,
+            who=who,
             lost_key=lost_key,
         )
         self._jinja.globals.update(
