@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -125,15 +126,11 @@ def test_what_is_handed_over_comes_out_as_it_went_in_and_damage_is_survived(monk
 # ------------------------------------------------------------------ killed, again and again
 
 
-def test_voice_killed_200_times_comes_back_registered_with_one_binding_and_a_whole_state(
-    registrar: Start, voice: Speak
-) -> None:
-    there = registrar()
-    phone = voice(there, expires=60)
+def kill_and_start(phone: Voice, times: int) -> None:
+    """Kill in every state: just started, instructed or not, registered or not, dialing."""
     state = phone.folder / "voice.state"
-    for at in range(200):
+    for at in range(times):
         assert phone.process is not None
-        pid = phone.process.pid
         line = Line(phone.socket, "agent" if at % 2 else "app")
         if at % 2:
             line.path(f"emerg_{at}", generation=at)
@@ -141,20 +138,33 @@ def test_voice_killed_200_times_comes_back_registered_with_one_binding_and_a_who
             line.hear(type="registration", kind="registered")
         if at % 5 == 0:
             line.say(type="call", to="933")
-        os.kill(pid, signal.SIGKILL)
+        os.kill(phone.process.pid, signal.SIGKILL)
         phone.process.wait()
         line.close()
         if state.exists():
             json.loads(state.read_text())
         phone.start()
-    line = phone.client()
-    done = line.hear(type="registration", kind="registered")
-    assert (done["generation"], done["presented_id"], done["expires"]) == (0, None, 60)
+
+
+def test_voice_killed_200_times_comes_back_registered_with_one_binding_and_a_whole_state(
+    registrar: Start, voice: Speak
+) -> None:
+    there = registrar()
+    phones = [voice(there, expires=60), voice(there, expires=60, username="bob")]
+    with ThreadPoolExecutor(len(phones)) as pool:
+        list(pool.map(lambda phone: kill_and_start(phone, 100), phones))
+    for phone in phones:
+        line = phone.client()
+        done = line.hear(type="registration", kind="registered")
+        assert (done["generation"], done["presented_id"], done["expires"]) == (0, None, 60)
+        state = phone.folder / "voice.state"
+        assert PASSWORD not in state.read_text()
+        left = [path.name for path in phone.folder.iterdir() if path.name.endswith(".new")]
+        assert left in ([], ["voice.state.new"])
+        line.say(type="call", to="933", req_id="still")
+        line.hear(type="call", req_id="still")
     contacts = {contact.partition(";")[0] for contact in there.bindings()}
-    assert len(contacts) == 1, "a second one would stay for the granted 60 s"
-    assert PASSWORD not in state.read_text()
-    assert [name for name in os.listdir(phone.folder) if name.endswith(".new")] in ([], ["voice.state.new"])  # noqa: PTH208
-    line.say(type="call", to="933")
+    assert len(contacts) == len(phones), "a second one would stay for the granted 60 s"
     until(lambda: there.invites()[-1].to == "933")
 
 
