@@ -16,6 +16,7 @@ from agent.voice.moves import Action, CarryOver, Phase, Register, Report, Seen, 
 from agent.voice.retry import (
     AGENT_FIRST,
     ATTEMPT_DEADLINE,
+    LOOK_AGAIN,
     PENDING_WAIT,
     REFRESH,
     UNREGISTER_WAIT,
@@ -211,14 +212,18 @@ class Machine:
         moments = [moment for moment in (self.due, self._orphan_due) if moment is not None]
         return min(moments, default=None)
 
+    def must_look(self, now: float) -> bool:
+        """Tell whether `tick()` is about to act on a change of path: what was seen may be old, look again before."""
+        return self._orphan_due is not None and now >= self._orphan_due
+
     def tick(self, now: float) -> list[Action]:
         """Do what is due."""
         actions: list[Action] = []
-        if self._orphan_due is not None and now >= self._orphan_due:
+        if self.must_look(now):
             actions += self._orphan(now)
         if self.due is None or now < self.due:
             return actions
-        if self._orphan_due is not None:
+        if self._orphan_due is not None and not self._lost:
             # The path is not what the last instruction was about: its id must not be presented again (S3).
             self.due = self._orphan_due
             return actions
@@ -348,6 +353,7 @@ class Machine:
         self._orphan_due = None
         if self._seen is None:
             told, self._lost = self._lost, True
+            self._orphan_due = now + LOOK_AGAIN
             return [] if told else [Report(self._no_path(self.registration.generation, now))]
         allowed = self._flaps.allowed_at(now)
         if now < allowed:

@@ -14,6 +14,8 @@ PENDING_WAIT: Final = 1.0
 """Seconds that a newer instruction on the same path waits for the attempt in flight."""
 AGENT_FIRST: Final = 0.25
 """Seconds that a living agent has to answer a change of path before voice acts without it."""
+LOOK_AGAIN: Final = 5.0
+"""Seconds between looks at the path while there seems to be none: a hint may have been lost, or misread (S12)."""
 UNREGISTER_WAIT: Final = 3.0
 """Seconds to wait for the answer to an unregister when no dialogue would suffer from a new life."""
 REFRESH: Final = (0.85, 0.90)

@@ -378,6 +378,8 @@ class Service:
     def _due(self) -> None:
         now = time.monotonic()
         self.calls.tick(now)
+        if self.machine.must_look(now):
+            self.look()
         self.execute(self.machine.tick(now))
 
     def _hinted(self, hints: watch.Hints) -> None:

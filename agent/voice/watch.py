@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import Final
 
 from agent.voice.moves import Seen
 
 GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE (rtnetlink(7)); a lost carrier shows on LINK alone."""
-_RTM_GETROUTE, _RTM_NEWROUTE, _NLMSG_DONE, _NLM_F_REQUEST, _NLM_F_DUMP = 26, 24, 3, 1, 0x300
+_RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWROUTE, _RTM_GETROUTE = 16, 18, 24, 26
+_NLMSG_DONE, _NLM_F_REQUEST, _NLM_F_DUMP = 3, 1, 0x300
+_IFF_UP, _IFLA_CARRIER, _IFLA_CARRIER_CHANGES = 1, 33, 35
 _RTA_DST, _RTA_OIF, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_MULTIPATH = 1, 4, 6, 7, 9
 _UNICAST: Final = 1
 _MAIN_TABLE: Final = 254
 _HEADER: Final = struct.Struct("=IHHII")
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
+_LINK: Final = struct.Struct("=BxHiII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _NEXT_HOP: Final = struct.Struct("=HBBi")
 
@@ -68,10 +69,8 @@ def look(destination: str) -> Seen | None:
     if route is None:
         return None
     index, source = route
-    interface = _name(index)
-    if not interface or not has_carrier(interface):
-        return None
-    return Seen(interface, source, destination, _carrier_changes(interface))
+    link = _link(index)
+    return Seen(link.name, source, destination, link.carrier_changes) if link is not None and link.carrier else None
 
 
 def ways(destination: str) -> list[Way]:
@@ -83,33 +82,45 @@ def ways(destination: str) -> list[Way]:
     found = [Way(first)] if first is not None else []
     for index in _interfaces_toward(destination):
         route = _get_route(destination, index)
-        interface = _name(index)
-        if route is None or not interface or not has_carrier(interface):
+        link = _link(index)
+        if route is None or link is None or not link.carrier:
             continue
-        if all(way.seen.interface != interface for way in found):
-            found.append(Way(Seen(interface, route[1], destination, _carrier_changes(interface)), tied=True))
+        if all(way.seen.interface != link.name for way in found):
+            found.append(Way(Seen(link.name, route[1], destination, link.carrier_changes), tied=True))
     return found
 
 
 def has_carrier(interface: str) -> bool:
     """Return whether this link could carry anything now."""
-    return interface == "lo" or _read(interface, "carrier") == "1"
+    try:
+        link = _link(socket.if_nametoindex(interface))
+    except OSError:
+        return False
+    return link is not None and link.carrier
 
 
-def _name(index: int) -> str:
-    with contextlib.suppress(OSError):
-        return socket.if_indextoname(index)
-    return ""
+@dataclass(frozen=True, slots=True)
+class _Link:
+    name: str
+    carrier: bool
+    carrier_changes: int
 
 
-def _carrier_changes(interface: str) -> int:
-    return int(_read(interface, "carrier_changes") or 0)
-
-
-def _read(interface: str, name: str) -> str:
-    with contextlib.suppress(OSError):
-        return FilePath(f"/sys/class/net/{interface}/{name}").read_text(encoding="ascii").strip()
-    return ""
+def _link(index: int) -> _Link | None:
+    """Ask the kernel about a link (RTM_GETLINK): sysfs may be that of another network namespace, or not be there."""
+    try:
+        name = socket.if_indextoname(index)
+    except OSError:
+        return None
+    for kind, answer in _ask(_RTM_GETLINK, _LINK.pack(0, 0, index, 0, 0), _NLM_F_REQUEST):
+        if kind != _RTM_NEWLINK:
+            return None
+        _, _, _, flags, _ = _LINK.unpack_from(answer)
+        attributes = dict(_attributes(answer, _LINK.size))
+        carrier = bool(flags & _IFF_UP) and attributes.get(_IFLA_CARRIER, b"\1")[0] == 1
+        (changes,) = struct.unpack("=I", attributes.get(_IFLA_CARRIER_CHANGES, bytes(4)))
+        return _Link(name, carrier, changes)
+    return None
 
 
 def _get_route(destination: str, interface: int = 0) -> tuple[int, str] | None:
@@ -119,7 +130,7 @@ def _get_route(destination: str, interface: int = 0) -> tuple[int, str] | None:
     body += _attribute(_RTA_DST, address.packed)
     if interface:
         body += _attribute(_RTA_OIF, struct.pack("=I", interface))
-    for kind, answer in _ask(body, _NLM_F_REQUEST):
+    for kind, answer in _ask(_RTM_GETROUTE, body, _NLM_F_REQUEST):
         if kind != _RTM_NEWROUTE:
             return None
         attributes = dict(_attributes(answer, _ROUTE.size))
@@ -133,7 +144,7 @@ def _interfaces_toward(destination: str) -> list[int]:
     """Return the interfaces of all routes of the main table that lead there, the best route first."""
     address = ipaddress.ip_address(destination)
     found: list[tuple[int, int, int]] = []
-    for kind, answer in _ask(_route(address, 0), _NLM_F_REQUEST | _NLM_F_DUMP):
+    for kind, answer in _ask(_RTM_GETROUTE, _route(address, 0), _NLM_F_REQUEST | _NLM_F_DUMP):
         _, length, _, _, table, _, _, type_, _ = _ROUTE.unpack_from(answer)
         if (kind, table, type_) != (_RTM_NEWROUTE, _MAIN_TABLE, _UNICAST):
             continue
@@ -175,9 +186,9 @@ def _attributes(message: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
         offset += (length + 3) & ~3
 
 
-def _ask(body: bytes, flags: int) -> Iterator[tuple[int, bytes]]:
+def _ask(kind: int, body: bytes, flags: int) -> Iterator[tuple[int, bytes]]:
     """Yield type and content of every message of the kernel's answer; nothing when it cannot be asked."""
-    request = _HEADER.pack(_HEADER.size + len(body), _RTM_GETROUTE, flags, 1, 0) + body
+    request = _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as netlink:
         netlink.settimeout(1.0)
         try:
@@ -185,10 +196,10 @@ def _ask(body: bytes, flags: int) -> Iterator[tuple[int, bytes]]:
             while True:
                 answer, offset = netlink.recv(65536), 0
                 while offset + _HEADER.size <= len(answer):
-                    length, kind, *_ = _HEADER.unpack_from(answer, offset)
-                    if kind == _NLMSG_DONE or length < _HEADER.size:
+                    length, found, *_ = _HEADER.unpack_from(answer, offset)
+                    if found == _NLMSG_DONE or length < _HEADER.size:
                         return
-                    yield kind, answer[offset + _HEADER.size : offset + length]
+                    yield found, answer[offset + _HEADER.size : offset + length]
                     offset += (length + 3) & ~3
                 if not flags & _NLM_F_DUMP:
                     return

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from .harness import ROOT, Registrar, Uas, Voice
-from .wire import Line, until
+from .wire import PATIENCE, Line, until
 
 pytestmark = pytest.mark.sip
 
@@ -82,11 +82,23 @@ def test_a_call_is_held_and_resumed_and_the_other_side_knows(registrar: Start, v
     alice.say(type="hold", call=out)
     alice.hear(type="call", call=out, held=True)
     bob.hear(type="call", call=back, held_by_peer=True)
-    alice.say(type="resume", call=out)
-    alice.hear(type="call", call=out, held=False)
+    resume(alice, out)
     bob.hear(type="call", call=back, held_by_peer=False)
     flowing(alice, out)
     flowing(bob, back)
+
+
+def resume(phone: Line, call: int) -> None:
+    """Resume; while the answer to the hold is on its way that is refused, and asked for again."""
+    for attempt in range(100):
+        phone.say(type="resume", call=call, req_id=attempt)
+        while (line := phone.next(PATIENCE)) is not None:
+            if line["type"] == "error" and line.get("req_id") == attempt:
+                assert line["sentence"].startswith("The call could not be resumed")
+                break
+            if line["type"] == "call" and line["call"] == call and not line["held"]:
+                return
+    pytest.fail("the call stayed on hold")
 
 
 def test_digits_arrive_within_the_sound(registrar: Start, voice: Speak) -> None:

@@ -11,7 +11,7 @@ from agent.model import Registration, RegistrationKind, VoiceInstruction
 from agent.voice.events import RegisterResult
 from agent.voice.machine import Machine
 from agent.voice.moves import Action, CarryOver, Phase, Register, Report, Seen, Unregister
-from agent.voice.retry import AGENT_FIRST, ATTEMPT_DEADLINE
+from agent.voice.retry import AGENT_FIRST, ATTEMPT_DEADLINE, LOOK_AGAIN
 
 ONE = VoiceInstruction(1, 0, "eth0", "192.0.2.10", "198.51.100.5", "emerg_one")
 HERE = Seen("eth0", "192.0.2.10", "198.51.100.5", 3)
@@ -193,6 +193,21 @@ def test_a_living_agent_has_250_ms_to_answer_a_change() -> None:
     assert registers(subject.tick(1.0 + AGENT_FIRST - 0.01)) == []
     (action,) = registers(subject.tick(1.0 + AGENT_FIRST))
     assert action.target.present_id is None
+
+
+def test_s12_a_path_that_seems_gone_is_looked_for_again_and_the_same_one_resumes() -> None:
+    subject = registered()
+    assert subject.path(None, 1.0) == []
+    assert not subject.must_look(1.0)
+    assert subject.must_look(1.0 + AGENT_FIRST), "what was seen is old by now"
+    assert report(subject.tick(1.0 + AGENT_FIRST)).kind is RegistrationKind.OFFLINE
+    again = 1.0 + AGENT_FIRST + LOOK_AGAIN
+    assert subject.next_due() == again, "nobody else may ever hint at it"
+    assert subject.must_look(again)
+    assert subject.path(None, again) == []
+    assert subject.tick(again) == [], "said once"
+    assert report(subject.path(HERE, again + LOOK_AGAIN)).kind is RegistrationKind.REGISTERED
+    assert not subject.must_look(again + LOOK_AGAIN)
 
 
 def test_a_change_while_the_agent_is_given_time_never_renews_the_old_id() -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from agent.lab.namespaces import in_namespace
+from agent.voice import watch
+
 from .harness import Registrar, Uas, Voice, ip, namespaces
 from .wire import Line
 
@@ -69,6 +72,21 @@ def test_s3_a_source_change_without_an_agent_registers_again_without_an_id(
     assert (done["presented_id"], done["via_received"]) == (None, "10.77.2.2")
     shown = [(name, source.partition(":")[0]) for name, source, _ in there.registers("ACCEPTED")]
     assert ("emerg_one", "10.77.2.2") not in shown
+
+
+def test_the_path_is_seen_in_a_namespace_whose_sysfs_is_not_there() -> None:
+    with in_namespace(PHONE):  # sysfs stays that of the namespace in which it was mounted
+        seen = watch.look(SERVER)
+        assert seen is not None
+        assert (seen.interface, seen.source) == ("eth1", "10.77.1.2")
+        assert watch.has_carrier("eth1")
+        pull(1)
+        assert not watch.has_carrier("eth1")
+        assert watch.look(SERVER) is None
+        plug(1)
+        back = watch.look(SERVER)
+        assert back is not None
+        assert back.carrier_changes > seen.carrier_changes
 
 
 def test_s3_a_carrier_loss_without_an_agent_gives_up_the_id(registrar: Start, voice: Speak) -> None:
