@@ -52,6 +52,8 @@ class Machine:
         self._baseline: Seen | None = None
         self._orphan_due: float | None = None
         self._carried = ""
+        self._carried_in = 0
+        """The generation in which calls were carried or begun: another one is another network, same source or not."""
         self._detour: VoiceInstruction | None = None
         """The way that an emergency call found against the kernel's route; kept to until all of it is over."""
 
@@ -292,11 +294,13 @@ class Machine:
         if not self._sheltered():
             refresh = self.phase is Phase.REGISTERED and wanted == self._sent
             return self._launch("refresh" if refresh else "fresh", now)
+        # Two sites often lease the same private address: then the generation tells that it is another way.
+        elsewhere = wanted.generation != self._carried_in if stays else self._carried != wanted.source
+        carried: list[Action] = [CarryOver()] if self._calls and self._sent is not None and elsewhere else []
+        self._carried_in = wanted.generation
         if stays and self.phase is Phase.REGISTERED and (same_id or self._interlock):
             # An address moves when the emergency is over; this registration goes on until then (S4).
-            return self._launch("refresh", now) if same_id else self._renew(now) if due else []
-        moved = self._calls and not stays and self._sent is not None and self._carried != wanted.source
-        carried: list[Action] = [CarryOver()] if moved else []
+            return carried + (self._launch("refresh", now) if same_id else self._renew(now) if due else [])
         if self.phase is not Phase.REGISTERED:
             return carried + self._launch("reheader", now)
         self.phase, self.due = Phase.UNREGISTERING, now + UNREGISTER_WAIT
@@ -322,7 +326,7 @@ class Machine:
             return []
         self._sent, self.phase, self.due = target, Phase.IN_FLIGHT, now + ATTEMPT_DEADLINE
         self._overdue = False
-        self._carried = target.source
+        self._carried, self._carried_in = target.source, target.generation
         if how != "refresh":
             self.registration = Registration(
                 RegistrationKind.REGISTERING,

@@ -257,6 +257,21 @@ def test_s4_another_path_carries_the_call_over_and_never_starts_a_fresh_life() -
     assert registers(subject.result(replace(OK, expires=0), 2.1)) == [Register(two, "reheader")]
 
 
+@pytest.mark.parametrize("interlock", [True, False])
+@pytest.mark.parametrize("shown", ["emerg_one", None])
+def test_s4_another_network_with_the_same_source_address_carries_the_call_over_once(
+    interlock: bool,  # noqa: FBT001 - a parameter of the test
+    shown: str | None,
+) -> None:
+    subject = registered()
+    subject.calls(1, 1.0, interlock=interlock)
+    there = replace(ONE, generation=2, present_id=shown)
+    assert subject.instruct(there, 2.0, replace(HERE, carrier_changes=5))[0] == CarryOver()
+    subject.result(OK, 2.1)
+    later = [*subject.instruct(replace(there, attempt=1), 3.0), *subject.result(OK, 3.1)]
+    assert CarryOver() not in later
+
+
 def test_s4_a_refresh_goes_on_during_the_interlock() -> None:
     subject = registered()
     subject.calls(1, 1.0, interlock=True)
