@@ -6,6 +6,7 @@ PJSIP's own retries are off; every wait is `due`, the one moment at which `tick(
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import Final, Literal
@@ -146,8 +147,8 @@ class Machine:
             return self._resume(now) if resumed else []
         if not self._agent:
             return self._orphan(now)
-        if self._orphan_due is None and not self._quiet:
-            self._orphan_due = now + AGENT_FIRST
+        if not self._quiet and (self._orphan_due is None or (self._lost and seen is not None)):
+            self._orphan_due = min(now + AGENT_FIRST, self._orphan_due or math.inf)
         follows = self._quiet and self._calls > 0 and self._detour is None
         if follows and seen is not None and self._carried != seen.source:
             # Silence is about registering; a call that is up follows the kernel all the same (S1, S4).
@@ -225,7 +226,7 @@ class Machine:
             actions += self._orphan(now)
         if self.due is None or now < self.due:
             return actions
-        if self._orphan_due is not None and not self._lost:
+        if self._orphan_due is not None and not (self._lost and self._seen is None):
             # The path is not what the last instruction was about: its id must not be presented again (S3).
             self.due = self._orphan_due
             return actions

@@ -210,6 +210,20 @@ def test_s12_a_path_that_seems_gone_is_looked_for_again_and_the_same_one_resumes
     assert not subject.must_look(again + LOOK_AGAIN)
 
 
+def test_s3_another_network_after_a_loss_is_followed_soon_and_never_shown_the_old_id() -> None:
+    subject = registered()
+    subject.path(None, 1.0)
+    subject.tick(1.0 + AGENT_FIRST)
+    renewal = subject.due
+    assert renewal is not None
+    subject.path(None, renewal - 0.2)
+    subject.tick(renewal - 0.2)
+    subject.path(THERE, renewal - 0.1)
+    assert registers(subject.tick(renewal)) == []
+    (followed,) = registers(subject.tick(renewal - 0.1 + AGENT_FIRST))
+    assert followed.target.present_id is None
+
+
 def test_a_change_while_the_agent_is_given_time_never_renews_the_old_id() -> None:
     subject = registered()
     due = subject.next_due()
