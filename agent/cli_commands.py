@@ -107,7 +107,7 @@ def _saved_choice(args: argparse.Namespace, daemon: Client) -> tuple[dict[str, A
                 todo="Give an address id from `dialstack-agent addresses` or an address.",
                 code="usage",
             )
-        return _choice(choices[0])
+        return _choice(choices[0], overview)
     choices = choices or daemon.get("/addresses")["addresses"]
     if not choices:
         raise Failure(
@@ -119,12 +119,13 @@ def _saved_choice(args: argparse.Namespace, daemon: Client) -> tuple[dict[str, A
     answer = _input(f"Number (1 to {len(choices)}): ")
     if not (answer.isascii() and answer.isdigit() and 1 <= int(answer[:4]) <= len(choices)):
         raise Failure(FAILED, "Not confirmed.", todo=AGAIN, code="not_confirmed")
-    return _choice(choices[int(answer) - 1])
+    return _choice(choices[int(answer) - 1], overview)
 
 
-def _choice(one: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _choice(one: Mapping[str, Any], overview: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the answer to the question that was shown, and the address in words."""
     body = {"address_id": one["id"]} if one["id"] is not None else {"civic": one["civic"]}
-    return body, text.one_line(one["civic"])
+    return {**body, "question_id": overview["question_id"]}, text.one_line(one["civic"])
 
 
 def _input(prompt: str) -> str:

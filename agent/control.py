@@ -151,6 +151,8 @@ class Overview:
     """What to read aloud while an emergency call, its callback window or a test call is on."""
     alerts: tuple[NoticeRecord, ...] = ()
     """Emergency calls that nobody acknowledged, and test calls that are up; newest first."""
+    question_id: str = ""
+    """Names the network and place that is asked about (agent/occasion.py); goes back with the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +203,13 @@ class Control(Protocol):
         """Register an address; raises AddressRefused with the platform's words. Binds nothing."""
         ...
 
-    async def confirm(self, *, address_id: str | None, civic: CivicAddress | None, who: str) -> Overview:
+    async def confirm(
+        self, *, address_id: str | None, civic: CivicAddress | None, who: str, question_id: str | None = None
+    ) -> Overview:
         """Confirm that the device is here at that address; durable before it returns (S5).
 
+        `question_id`: of the overview that the person saw; where the device has been carried elsewhere since, the
+        answer is refused (S3 a). None: the answer is about where the device is now.
         `address_id`: a saved one. `civic` alone: registered first (AddressRefused). Returns as soon as
         the confirmation is on disk; binding and proof go on and show in `changes()`.
         """

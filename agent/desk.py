@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 
 from agent import __version__
@@ -13,14 +14,16 @@ from agent.dialstack.ports import AddressApi
 from agent.engine import Engine
 from agent.errors import AddressGone, NeedsHuman
 from agent.log import trace
-from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status
+from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status, VerdictKind
 from agent.notify.side import NoticeSide
+from agent.occasion import Occasion
 from agent.say import say
 from agent.timeline import Timeline, timeline
 from agent.wording import network_sentence, phone_sentence, question
 
 DAMAGE_SHOWN = 7 * 86400.0
 """Seconds that a damaged database is mentioned: a technician looks in within a week."""
+_NOT_USED = say("The answer was not used: it may have been about another place.")
 
 
 class Desk:
@@ -30,6 +33,7 @@ class Desk:
         self._engine = engine
         self._api = api
         self._notice_side = notices
+        self._life = secrets.token_hex(4)
         self._saved: tuple[EmergencyAddress, ...] | None = None
         """What the platform listed last; None: not asked yet."""
         self.calling: Calling | None = None
@@ -73,7 +77,14 @@ class Desk:
             test_last=next(iter(self.calling.tester.past), None) if self.calling is not None else None,
             emergency=self._notice_side.emergency(),
             alerts=self._notice_side.alerts(),
+            question_id=str(self._occasion()),
         )
+
+    def _occasion(self) -> Occasion:
+        """Return what an answer that is given now would be about."""
+        network, verdict = self._engine.network, self._engine.where.verdict
+        place = verdict.place_id if verdict.kind is not VerdictKind.UNKNOWN else None
+        return Occasion(self._life, network.generation if network is not None else 0, place)
 
     async def changes(self) -> AsyncIterator[Overview]:
         """See Control."""
@@ -227,7 +238,9 @@ class Desk:
         self._engine.relight()
         return SavedAddress(record.id, record.civic, in_use=False, hint=say("saved"))
 
-    async def confirm(self, *, address_id: str | None, civic: CivicAddress | None, who: str) -> Overview:
+    async def confirm(
+        self, *, address_id: str | None, civic: CivicAddress | None, who: str, question_id: str | None = None
+    ) -> Overview:
         """See Control (S3 a, S5)."""
         engine = self._engine
         network = engine.network
@@ -239,12 +252,19 @@ class Desk:
                 code="no_network",
             )
         self._check_user()
+        if question_id is not None and not self._occasion().fits(question_id):
+            raise NeedsHuman(
+                say("The phone has changed its network since this question was shown."),
+                emergency=_NOT_USED,
+                todo=say("Please answer again."),
+                code="place_changed",
+            )
         generation = network.generation
         record = await self._resolve(address_id, civic)
         if engine.network is None or engine.network.generation != generation:
             raise NeedsHuman(
                 say("The network changed while the answer was being saved."),
-                emergency=say("The answer was not used: it may have been about another place."),
+                emergency=_NOT_USED,
                 todo=say("Please answer again."),
                 code="place_changed",
             )

@@ -76,7 +76,7 @@ class Api:
             )
         civic = body.civic.civic() if body.civic else None
         overview: Overview = await self._control.confirm(
-            address_id=body.address_id, civic=civic, who=guard.who(request)
+            address_id=body.address_id, civic=civic, who=guard.who(request), question_id=body.question_id
         )
         return answer(overview)
 

@@ -13,6 +13,8 @@ from agent.say import Said, say
 NO_UNIT = "no_unit"
 """The checkbox that says: the street address alone finds this phone."""
 
+QUESTION = "question_id"
+"""What is answered: `Overview.question_id` of the page that the person saw."""
 AGAIN = "again"
 """The button that goes back to the form with what was typed."""
 LABELS = {
@@ -53,6 +55,8 @@ class AddressForm:
     """Field -> sentence, in the order of the form."""
     general: tuple[str, ...] = ()
     """Sentences that belong to no field."""
+    question_id: str = ""
+    """The question that the address answers, as it was when the form was opened; empty: the one that is open now."""
 
     def first_error(self) -> str:
         """Return the field to move to, empty when all are right."""
@@ -92,7 +96,7 @@ def read(fields: Mapping[str, str]) -> tuple[CivicAddress | None, AddressForm]:
     civic, wrong = civic_from({name: values[name] for name in FIELDS})
     if not values["unit"].strip() and NO_UNIT not in values:
         civic, wrong = None, {**wrong, "unit": UNIT_MISSING}
-    return civic, AddressForm(values, _in_order(wrong))
+    return civic, AddressForm(values, _in_order(wrong), question_id=fields.get(QUESTION, ""))
 
 
 def _plain(text: str) -> str:
@@ -116,4 +120,5 @@ def refused(form: AddressForm, error: AgentError) -> AddressForm:
     errors = _in_order(fields)
     others = tuple(f"{name}: {text}" for name, text in fields.items() if name not in FIELDS)
     general = (error.happened, *others, error.emergency, error.todo)
-    return AddressForm(form.values, errors, tuple(text for text in general if text))
+    about = "" if error.code == "place_changed" else form.question_id  # said, and asked anew
+    return AddressForm(form.values, errors, tuple(text for text in general if text), about)

@@ -87,7 +87,9 @@ class HomeViews:
             address_id = given_id(fields)
         else:
             address_id, civic = None, (await self._lost(fields.get("lost", ""))).civic
-        after = await self._control.confirm(address_id=address_id, civic=civic, who=guard.who(request))
+        after = await self._control.confirm(
+            address_id=address_id, civic=civic, who=guard.who(request), question_id=fields.get(forms.QUESTION)
+        )
         self._saved(request, after)
         raise web.HTTPSeeOther("/")
 
@@ -114,7 +116,9 @@ class HomeViews:
             saved = await self._control.add_address(civic)
             if saved.id is not None and not forms.as_typed(civic, saved.civic):
                 return self._accept(request, civic, form, saved)
-            after = await self._control.confirm(address_id=saved.id, civic=None, who=guard.who(request))
+            after = await self._control.confirm(
+                address_id=saved.id, civic=None, who=guard.who(request), question_id=form.question_id or None
+            )
         except AgentError as error:
             shown = self._form(request, self._control.overview(), forms.refused(form, error), status_of(error))
             shown.headers.update(headers_of(error))

@@ -161,9 +161,13 @@ class SetupViews:
             saved = await self._control.add_address(civic)
             if saved.id is not None and not forms.as_typed(civic, saved.civic):
                 shown = forms.blank(saved.civic)
-                spelled = forms.AddressForm({**shown.values, **_no_unit(saved.civic)}, general=(SPELLED,))
+                spelled = forms.AddressForm(
+                    {**shown.values, **_no_unit(saved.civic)}, general=(SPELLED,), question_id=form.question_id
+                )
                 return self._show(request, step, form=spelled)
-            after_it = await self._control.confirm(address_id=saved.id, civic=None, who=guard.who(request))
+            after_it = await self._control.confirm(
+                address_id=saved.id, civic=None, who=guard.who(request), question_id=form.question_id or None
+            )
             if self._configuration.shown().settings.device.mobility == "fixed":
                 await self._configuration.change({"address": _table(saved.civic)}, who=guard.who(request))
         except AgentError as error:

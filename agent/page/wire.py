@@ -37,10 +37,12 @@ class CivicBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ConfirmBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST confirm`: exactly one of the two."""
+    """`POST confirm`: exactly one of the first two."""
 
     address_id: str | None = None
     civic: CivicBody | None = None
+    question_id: str | None = None
+    """Beside them: what is answered."""
 
 
 class PinBody(msgspec.Struct, forbid_unknown_fields=True):

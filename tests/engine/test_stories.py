@@ -9,7 +9,8 @@ import pytest
 
 from agent.errors import NeedsHuman
 from agent.model import Ask, StatusKind
-from tests.engine.virtual_world import HOME, OFFICE, PUBLIC, USER, World
+from agent.occasion import Occasion
+from tests.engine.virtual_world import ADDRESSES, HOME, OFFICE, PUBLIC, USER, World
 
 
 @pytest.fixture(name="world")
@@ -314,6 +315,48 @@ def test_s3_a_wish_for_the_old_place_is_dropped_before_the_new_place_is_known() 
         world.check_presented()
         assert not world.presented_wrongly
         world.close()
+
+
+def answer(world: World, question_id: str) -> None:
+    """Say that the phone is at the office, in answer to a question that was shown then."""
+    told = world.desk.confirm(address_id=None, civic=ADDRESSES["office"], who="staff", question_id=question_id)
+    world.loop.finish(told)
+
+
+def test_s3_an_answer_to_a_question_that_was_asked_at_another_place_is_not_used(world: World) -> None:
+    """A window that was left open at the office, and a tap on it when the phone is at home."""
+    asked_at_office = world.desk.overview().question_id
+    world.unplug()
+    world.plug("home")
+    world.advance(5)
+    with pytest.raises(NeedsHuman, match="The phone has changed its network since this question was shown") as refused:
+        answer(world, asked_at_office)
+    assert refused.value.code == "place_changed"
+    world.advance(60)
+    assert kind(world) is StatusKind.PROVISIONAL
+    assert ask(world) is Ask.CONFIRM_PLACE
+    answer(world, world.desk.overview().question_id)
+    world.advance(5)
+    assert kind(world) is StatusKind.BOUND
+
+
+def test_s3_an_answer_counts_after_the_cable_was_out_for_a_while_at_the_same_place(world: World) -> None:
+    asked, generation = world.desk.overview().question_id, world.generation
+    world.unplug()
+    world.plug("office")
+    world.advance(5)
+    assert world.generation > generation
+    answer(world, asked)
+
+
+def test_s3_no_answer_of_before_a_start_of_the_agent_counts_where_nothing_identifies_the_place() -> None:
+    here = Occasion("aa", 3, None)
+    assert here.fits("aa.3.")
+    assert here.fits("aa.3.7"), "the place became known, or was forgotten, in the same network"
+    for told in ("bb.3.", "aa.4.", "aa.2.7", "", "aa.3", "x", "aa.3.7\n", "AA.3.7"):
+        assert not here.fits(told), told
+    assert Occasion("aa", 3, 7).fits("bb.9.7"), "the same place by its evidence"
+    assert not Occasion("aa", 3, 7).fits("bb.3.8")
 
 
 def test_s6_a_second_no_does_not_take_the_first_one_back(world: World) -> None:

@@ -79,6 +79,7 @@ def overview(kind: StatusKind = StatusKind.BOUND) -> Overview:
         device="front desk",
         mobility="fixed",
         version="0.1.0",
+        question_id="office.1",
     )
 
 
@@ -113,6 +114,8 @@ class FakeControl:
     lost: list[SavedAddress] = field(default_factory=list)
     confirmed: list[tuple[CivicAddress, str]] = field(default_factory=list)
     """(address, who), oldest first."""
+    answered: list[str | None] = field(default_factory=list)
+    """Which questions were answered."""
     cleared: list[str] = field(default_factory=list)
     log: list[DecisionRecord] = field(default_factory=list)
     known_places: list[PlaceRecord] = field(default_factory=list)
@@ -234,7 +237,16 @@ class FakeControl:
             civic = replace(civic, street="Harbor Blvd", city="Oakland")
         return self._save(civic, "entered just now", in_use=False)
 
-    async def confirm(self, *, address_id: str | None, civic: CivicAddress | None, who: str) -> Overview:
+    async def confirm(
+        self, *, address_id: str | None, civic: CivicAddress | None, who: str, question_id: str | None = None
+    ) -> Overview:
+        if question_id not in {None, self.now.question_id}:
+            raise NeedsHuman(
+                "The phone has changed its network since this question was shown.",
+                todo="Please answer again.",
+                code="place_changed",
+            )
+        self.answered.append(question_id)
         if address_id is not None:
             civic = self._get(address_id).civic
         elif civic is not None:

@@ -310,3 +310,29 @@ def test_an_address_like_a_saved_one_begins_with_it_and_known_places_are_suggest
         assert 'value="Harbor Blvd"' not in await text_of(client, "/addresses/new?like=nothing")
 
     play(tmp_path, scenario)
+
+
+def test_s3_every_answer_says_which_question_it_answers_and_a_stale_form_is_asked_again(tmp_path: Path) -> None:
+    async def scenario(control: FakeControl, client: Client) -> None:
+        control.ask_place()
+        for path in ("/", "/addresses", "/addresses/new"):
+            page = await text_of(client, path)
+            sent = page.count('action="/confirm"') + page.count('action="/addresses/new"')
+            assert 0 < sent == page.count('name="question_id" value="office.1"'), path
+        form = {"address_number": "77", "street": "Harbor Boulevard", "unit": "Floor 3", "city": "Oakland",
+                "state": "CA", "postal_code": "94607", "question_id": "office.1"}  # fmt: skip
+        status, _, accept = await post(client, "/addresses/new", page, **form)
+        assert status == 200
+        assert accept.count('name="question_id" value="office.1"') == 2, "both ways on"
+        control.show(replace(control.now, question_id="home.2"))
+        changed = "The phone has changed its network since this question was shown."
+        status, _, said = await post(client, "/confirm", accept, address_id="emerg_1", question_id="office.1")
+        assert (status, changed in said, control.confirmed) == (409, True, [])
+        status, _, said = await post(client, "/addresses/new", page, **{**form, "street": "Harbor Blvd"})
+        assert (status, changed in said, control.confirmed) == (409, True, [])
+        assert 'value="Floor 3"' in said, "nothing that was typed is lost"
+        assert 'name="question_id" value="home.2"' in said, "and the next press answers for here"
+        form |= {"street": "Harbor Blvd", "question_id": "home.2"}
+        assert (await post(client, "/addresses/new", said, **form))[0] == 303
+
+    assert play(tmp_path, scenario).answered == ["home.2"]
