@@ -41,10 +41,10 @@ lint:
 
 translations:
 	@mkdir -p .cache
-	.venv/bin/pybabel -q extract -F pyproject.toml -k say -k say_n:1,2 --sort-by-file --add-location file \
+	$(PYTHON) -m babel.messages.frontend -q extract -F pyproject.toml -k say -k say_n:1,2 --sort-by-file --add-location file \
 	  --width 118 -o .cache/messages.pot agent
 	for code in es fr; do \
-	  .venv/bin/pybabel -q update -D dialstack-agent -i .cache/messages.pot -d agent/page/locales -l $$code \
+	  $(PYTHON) -m babel.messages.frontend -q update -D dialstack-agent -i .cache/messages.pot -d agent/page/locales -l $$code \
 	    --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 118 || exit 1; \
 	  sed -i -E '/^"(Report-Msgid-Bugs|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By)/d' \
 	    agent/page/locales/$$code/LC_MESSAGES/dialstack-agent.po; \

@@ -6,8 +6,7 @@ Two layers: the packaged file, and over it what was set on the page (`config_ove
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,16 @@ import tomli
 from agent import config_overlay
 from agent import config_values as v
 from agent.config_overlay import Overlay
+from agent.config_problem import no_such_key, no_such_section, problem
 from agent.config_schema import INLINE_SECRETS, SCHEMA, SECRET_FILES
 from agent.config_secrets import read_secret
 from agent.dialstack.civic import FIELDS as CIVIC_FIELDS
 from agent.dialstack.civic import civic_from
 from agent.errors import NeedsHuman
 from agent.model import CivicAddress
+from agent.say import say
 from agent.settings import Settings, SipSettings
+from agent.system_words import os_words
 
 __all__ = [
     "ConfigError",
@@ -37,7 +39,7 @@ __all__ = [
 
 MAX_FILE = 256 * 1024
 """Bytes: a configuration is a page of text."""
-NO_FILE = "there is no such file; start from the packaged agent.toml"
+NO_FILE = say("there is no such file; start from the packaged agent.toml")
 
 
 class ConfigError(NeedsHuman):
@@ -59,7 +61,7 @@ class Layers:
 
     settings: Settings
     problems: tuple[str, ...]
-    """Lines `FILE: section.key: what must be`."""
+    """Lines of `config_problem.problem`."""
     packaged: dict[str, dict[str, Any]]
     """Section -> key -> value as the packaged file has it, valid or not."""
     overlay: Overlay
@@ -109,15 +111,15 @@ def _merge(path: Path, document: dict[str, object], problems: list[str], folder:
     for name in dict.fromkeys((*document, *ours)):
         file, table = (path, document[name]) if name in document else (here, ours[name])
         if name not in SCHEMA:
-            problems.append(f"{file}: [{name}]: no such section{_did_you_mean(name, SCHEMA)}")
+            problems.append(problem(file, f"[{name}]", no_such_section(name, SCHEMA)))
         elif not isinstance(table, dict):
-            problems.append(f"{file}: {name}: must be a section written as [{name}]")
+            problems.append(problem(file, name, say("must be a section written as [{name}]", name=name)))
         elif name == "address":
             found[name] = _address(here if name in ours else file, ours.get(name, table), problems)
         else:
             found[name] = _section(name, ((here, ours.get(name, {})), (path, table if file == path else {})), problems)
     settings, kept = _with_secrets(Settings(**found), folder)
-    problems += [f"{path}: {line}" for line in _missing(settings)]
+    problems += [problem(path, key, what) for key, what in _missing(settings)]
     packaged = {name: table for name, table in document.items() if isinstance(table, dict)}
     return Layers(settings, tuple(problems), packaged, overlay, kept)
 
@@ -144,14 +146,15 @@ def _read(path: Path) -> tuple[dict[str, object], list[str]]:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE + 1)
         if len(raw) > MAX_FILE:
-            return {}, [f"{path}: not readable as configuration: larger than {MAX_FILE // 1024} KiB"]
+            too_large = say("not readable as configuration: larger than {size} KiB", size=MAX_FILE // 1024)
+            return {}, [problem(path, "", too_large)]
         return tomli.loads(raw.decode()), []
     except FileNotFoundError:
-        return {}, [f"{path}: not readable: {NO_FILE}"]
+        return {}, [problem(path, "", say("not readable: {why}", why=NO_FILE))]
     except OSError as error:
-        return {}, [f"{path}: not readable: {error.strerror}"]
+        return {}, [problem(path, "", say("not readable: {why}", why=os_words(error)))]
     except (ValueError, RecursionError) as error:  # tomli's own errors, and what garbage makes of int() and nesting
-        return {}, [f"{path}: not readable as TOML: {error}"]
+        return {}, [problem(path, "", say("not readable as TOML: {why}", why=error))]
 
 
 def _section(name: str, tables: tuple[tuple[Path, Mapping[str, object]], ...], problems: list[str]) -> object:
@@ -162,19 +165,21 @@ def _section(name: str, tables: tuple[tuple[Path, Mapping[str, object]], ...], p
         for key, value in table.items():
             if key in valid:
                 continue
-            where = f"{file}: {name}.{key}"
-            if f"{name}.{key}" in INLINE_SECRETS:
-                problems.append(
-                    f"{where}: a secret must not stand here; put it into a file of its own and name it in "
-                    f"{INLINE_SECRETS[f'{name}.{key}']}"
+            full = f"{name}.{key}"
+            if full in INLINE_SECRETS:
+                what = say(
+                    "a secret must not stand here; put it into a file of its own and name it in {key}",
+                    key=INLINE_SECRETS[full],
                 )
+                problems.append(problem(file, full, what))
             elif key not in validators:
-                problems.append(f"{where}: no such key{_did_you_mean(key, validators)}")
+                problems.append(problem(file, full, no_such_key(key, validators)))
             else:
                 try:
                     valid[key] = validators[key](value)
                 except (ValueError, RecursionError) as error:
-                    problems.append(f"{where}: {error}" + ("" if _is_delicate(name, key) else _shown(value)))
+                    shown = "" if _is_delicate(name, key) else _shown(value)
+                    problems.append(problem(file, full, v.words(error), shown))
     return settings_class(**valid)
 
 
@@ -197,34 +202,28 @@ def _with_secrets(settings: Settings, folder: Path) -> tuple[Settings, frozenset
 
 def _address(path: Path, table: Mapping[str, object], problems: list[str]) -> CivicAddress | None:
     unknown = [key for key in table if key not in CIVIC_FIELDS]
-    problems += [f"{path}: address.{key}: no such key{_did_you_mean(key, CIVIC_FIELDS)}" for key in unknown]
+    problems += [problem(path, f"address.{key}", no_such_key(key, CIVIC_FIELDS)) for key in unknown]
     civic, wrong = civic_from(table)
-    problems += [f"{path}: address.{key}: {what}" for key, what in wrong.items()]
+    problems += [problem(path, f"address.{key}", what) for key, what in wrong.items()]
     return civic
 
 
-def _missing(settings: Settings) -> list[str]:
-    lines = []
+def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield (key, what must be) of what no valid value can make up for."""
     if not settings.sip.registrar:
-        lines.append("sip.registrar: must name the registrar; without it no call can be placed, 911 neither")
+        yield "sip.registrar", say("must name the registrar; without it no call can be placed, 911 neither")
     if not settings.sip.username:
-        lines.append("sip.username: must be the SIP account's user name")
+        yield "sip.username", say("must be the SIP account's user name")
     if settings.token.source == "command" and not settings.token.command:
-        lines.append("token.command: must name the program that prints a token")
+        yield "token.command", say("must name the program that prints a token")
     if settings.token.source == "endpoint" and not settings.token.endpoint:
-        lines.append("token.endpoint: must be the URL that answers as POST /v1/user_sessions does")
+        yield "token.endpoint", say("must be the URL that answers as POST /v1/user_sessions does")
     if not settings.platform.presentation:
-        lines.append("platform.presentation: must name at least one of 'signalling', 'sip'")
+        yield "platform.presentation", say("must name at least one of 'signalling', 'sip'")
     if (settings.page.certificate is None) != (settings.page.key is None):
-        lines.append("page.certificate: needs page.key, and the other way round; or leave both empty")
+        yield "page.certificate", say("needs page.key, and the other way round; or leave both empty")
     if settings.device.mobility == "fixed" and settings.address is None:
-        lines.append("address: a fixed device needs its address in section [address]; or set device.mobility")
-    return lines
-
-
-def _did_you_mean(name: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, list(names), 1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+        yield "address", say("a fixed device needs its address in section [address]; or set device.mobility")
 
 
 _DELICATE = frozenset({"command", "endpoint", "api", "signalling", "url", "escalation_url", "run", "escalation_run"})
@@ -241,7 +240,7 @@ def _shown(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of 100,000 digits, tables in tables in tables
         return ""
-    return f"; is {text if len(text) <= limit else text[:limit] + '...'}"
+    return text if len(text) <= limit else text[:limit] + "..."
 
 
 def describe(settings: Settings) -> dict[str, dict[str, object]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.config import Layers
-from agent.config_help import plain, sections
+from agent.config_help import meaning, plain
 from agent.config_overlay import Change
 from agent.config_schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
 from agent.settings import Settings
@@ -87,7 +87,7 @@ def _fields(layers: Layers, section: str) -> Iterator[Field]:
         yield Field(
             key=key, kind=kind, choices=choices, value="" if secret else _text(value),
             packaged="" if secret else _text(packaged.get(name, getattr(base, name))), origin=origin,
-            changed=overlay.changed.get(key), help=sections()[section].keys.get(name, ""),
+            changed=overlay.changed.get(key), help=meaning(key),
             editable=key not in ONLY_PACKAGED, is_set=value not in {None, "", ()},
         )  # fmt: skip
 

@@ -10,13 +10,15 @@ import dataclasses
 import functools
 import inspect
 import json
+import re
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config_schema import SCHEMA
+from agent.say import Said, say
 from agent.settings import Settings
 
 COLUMN = 40
@@ -73,6 +75,33 @@ def _read(kind: type[object]) -> SectionHelp:
                 name = ""
     words = " ".join((inspect.getdoc(kind) or "").partition(": ")[2].split())
     return SectionHelp(words.rstrip("."), found)
+
+
+# ------------------------------------------------------------------ the settings page
+
+
+def title(section: str) -> Said:
+    """Return what a section is, as a heading."""
+    return _for_page(sections()[section].title)
+
+
+def meaning(key: str) -> Said:
+    """Return what a setting means, by `section.name`; empty for one that says nothing."""
+    section, _, name = key.partition(".")
+    return _for_page(sections()[section].keys.get(name, ""))
+
+
+def messages() -> Iterator[str]:
+    """Yield every sentence of both, for the catalogs."""
+    for section, told in sections().items():
+        yield title(section).message
+        yield from (meaning(f"{section}.{name}").message for name in told.keys)
+
+
+def _for_page(text: str) -> Said:
+    """Return it without the quotation marks of TOML, begun with a capital letter."""
+    text = re.sub(r'"([^"]+)"', r"“\1”", text.replace('. "":', ". Empty:").replace('""', "empty"))
+    return say(text[:1].upper() + text[1:])
 
 
 # ------------------------------------------------------------------ the packaged file

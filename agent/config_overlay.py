@@ -17,6 +17,11 @@ from typing import Any, Final
 
 import tomli
 
+from agent.config_problem import problem
+from agent.config_values import words
+from agent.say import say, sentences
+from agent.system_words import os_words
+
 NAME: Final = "settings.toml"
 COPY: Final = "settings.toml.copy"
 NEXT: Final = "settings.toml.next"
@@ -125,20 +130,21 @@ def read(folder: Path) -> tuple[Overlay, str | None]:
     try:
         found = read_file(folder / NAME)
     except (OverlayDamaged, OSError) as error:
-        problem = f"{folder / NAME}: not readable: {getattr(error, 'strerror', None) or error}"
+        why = os_words(error) if isinstance(error, OSError) else words(error)
         denied = isinstance(error, PermissionError)  # a folder that is closed to us looks empty
     else:
         if found is not None:
             return found, None
-        problem = f"{folder / NAME}: not readable: it is missing although its copy is there"
+        why = say("it is missing although its copy is there")
     try:
         copy = read_file(folder / COPY)
     except (OverlayDamaged, OSError):
         copy = None
     if copy is not None:
-        return copy, f"{problem}; its copy is used"
+        return copy, problem(folder / NAME, "", say("not readable: {why}; its copy is used", why=why))
     there = denied or any(os.path.lexists(folder / name) for name in (NAME, COPY))
-    return Overlay(), f"{problem}; what was set on the page does not hold" if there else None
+    lost = problem(folder / NAME, "", say("not readable: {why}; what was set on the page does not hold", why=why))
+    return Overlay(), lost if there else None
 
 
 def read_file(path: Path) -> Overlay | None:
@@ -150,16 +156,17 @@ def read_file(path: Path) -> Overlay | None:
         return None
     try:
         if len(raw) > MAX_FILE:
-            raise OverlayDamaged("it is too large")
+            raise OverlayDamaged(say("it is too large"))
         return _overlay(tomli.loads(raw.decode()))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise OverlayDamaged(f"it is damaged ({type(error).__name__})") from error
+        raise OverlayDamaged(say("it is damaged ({error})", error=type(error).__name__)) from error
 
 
 def _overlay(document: dict[str, Any]) -> Overlay:
     """Read a parsed file; the last table tells that nothing was cut off."""
     if document["end"]["format"] != FORMAT:
-        raise OverlayDamaged(f"its format is {document['end']['format']}, this program knows {FORMAT}")
+        there = str(document["end"]["format"])
+        raise OverlayDamaged(say("its format is {there}, this program knows {known}", there=there, known=FORMAT))
     values: Values = {}
     for section, table in document.items():
         if section == "address":
@@ -217,7 +224,9 @@ def recover(folder: Path) -> str | None:
     if problem is None:
         return None
     aside = _aside(folder / NAME)
-    kept = "the copy of them is used" if found.values else "what the packaged file says is used: check every setting"
+    kept = say("The copy of them is used.")
+    if not found.values:
+        kept = say("What the packaged file says is used: check every setting.")
     try:
         if (folder / NAME).exists():
             replace(aside, (folder / NAME).read_bytes())
@@ -227,8 +236,10 @@ def recover(folder: Path) -> str | None:
             (folder / NAME).unlink(missing_ok=True)
             (folder / COPY).unlink(missing_ok=True)
     except OSError as error:
-        return f"The settings made on the page cannot be read and not be set aside ({error.strerror}); {kept}."
-    return f"The settings made on the page were damaged and have been set aside ({aside.name}); {kept}."
+        stuck = say("The settings made on the page cannot be read and not be set aside ({why}).", why=os_words(error))
+        return sentences(stuck, kept)
+    gone = say("The settings made on the page were damaged and have been set aside ({name}).", name=aside.name)
+    return sentences(gone, kept)
 
 
 def replace(path: Path, data: bytes) -> None:

@@ -5,20 +5,34 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from agent.say import Said, say
+
 Validator = Callable[[object], Any]
-"""Takes the TOML value, returns the setting or raises ValueError("must be ...")."""
+"""Takes the TOML value, returns the setting or raises ValueError(say("must be ...")), see `words`."""
+
+
+def words(error: Exception) -> str:
+    """Return what an error says, with its parts where it is a sentence (`agent/say.py`)."""
+    first = error.args[0] if error.args else ""
+    return first if isinstance(first, Said) else str(error)
+
+
+def _either(names: Sequence[str]) -> str:
+    """Return `a or b or c`."""
+    *others, last = names
+    return say("{first} or {last}", first=_either(others), last=last) if others else last
 
 
 def a_text(value: object) -> str:
     """Printable text."""
     if isinstance(value, str) and value.isprintable():
         return value.strip()
-    raise ValueError("must be text")
+    raise ValueError(say("must be text"))
 
 
 def a_host(value: object) -> str:
@@ -28,7 +42,7 @@ def a_host(value: object) -> str:
         ipaddress.ip_address(text.strip("[]"))
     except ValueError:
         if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?", text):
-            raise ValueError("must be a host name or an IP address, without scheme or port") from None
+            raise ValueError(say("must be a host name or an IP address, without scheme or port")) from None
     return text.strip("[]")
 
 
@@ -43,9 +57,11 @@ def a_url(*schemes: str) -> Validator:
         except ValueError:
             usable = False
         if not usable:
-            raise ValueError(f"must be a URL starting with {' or '.join(s + '://' for s in schemes)}")
+            raise ValueError(
+                say("must be a URL starting with {schemes}", schemes=_either([s + "://" for s in schemes]))
+            )
         if parts.username or parts.password:
-            raise ValueError("must not carry a user name or password: secrets belong into files")
+            raise ValueError(say("must not carry a user name or password: secrets belong into files"))
         return text.rstrip("/")
 
     return check
@@ -57,7 +73,7 @@ def a_whole(low: int, high: int) -> Validator:
     def check(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        raise ValueError(f"must be a whole number from {low} to {high}")
+        raise ValueError(say("must be a whole number from {low} to {high}", low=low, high=high))
 
     return check
 
@@ -68,7 +84,7 @@ def a_seconds(low: float, high: float) -> Validator:
     def check(value: object) -> float:
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
-        raise ValueError(f"must be seconds from {low:g} to {high:g}")
+        raise ValueError(say("must be seconds from {low} to {high}", low=f"{low:g}", high=f"{high:g}"))
 
     return check
 
@@ -80,7 +96,10 @@ def a_choice(*names: str) -> Validator:
         if isinstance(value, str) and value in names:
             return value
         near = difflib.get_close_matches(str(value), names, 1)
-        raise ValueError(f"must be {' or '.join(map(repr, names))}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        wanted = _either([repr(name) for name in names])
+        if near:
+            raise ValueError(say("must be {wanted}; did you mean {near}?", wanted=wanted, near=repr(near[0])))
+        raise ValueError(say("must be {wanted}", wanted=wanted))
 
     return check
 
@@ -89,7 +108,7 @@ def a_boolean(value: object) -> bool:
     """True or false."""
     if isinstance(value, bool):
         return value
-    raise ValueError("must be true or false")
+    raise ValueError(say("must be true or false"))
 
 
 def a_span(value: object) -> str:
@@ -98,7 +117,7 @@ def a_span(value: object) -> str:
     hour = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
     if re.fullmatch(f"{hour}-(?:{hour}|24:00)", text) and text[:5] != text[6:]:
         return text
-    raise ValueError('must be a span of local time such as "08:00-18:00"')
+    raise ValueError(say('must be a span of local time such as "08:00-18:00"'))
 
 
 def a_file(value: object) -> Path | None:
@@ -107,7 +126,7 @@ def a_file(value: object) -> Path | None:
     if not text:
         return None
     if not text.startswith("/"):
-        raise ValueError("must be an absolute path, starting with /")
+        raise ValueError(say("must be an absolute path, starting with /"))
     return Path(text)
 
 
@@ -115,7 +134,7 @@ def a_path(value: object) -> Path:
     """Absolute path."""
     found = a_file(value)
     if found is None:
-        raise ValueError("must be an absolute path, starting with /")
+        raise ValueError(say("must be an absolute path, starting with /"))
     return found
 
 
@@ -125,7 +144,7 @@ def a_texts(of: Validator = a_text) -> Validator:
     def check(value: object) -> tuple[Any, ...]:
         if isinstance(value, list):
             return tuple(of(item) for item in value)
-        raise ValueError('must be a list such as ["a", "b"]')
+        raise ValueError(say('must be a list such as ["a", "b"]'))
 
     return check
 
@@ -135,7 +154,7 @@ def a_header(value: object) -> str:
     text = a_text(value)
     if re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
         return text
-    raise ValueError("must be the name of a SIP header: letters, digits and hyphens")
+    raise ValueError(say("must be the name of a SIP header: letters, digits and hyphens"))
 
 
 def a_number(value: object) -> str:
@@ -143,7 +162,7 @@ def a_number(value: object) -> str:
     text = a_text(value)
     if re.fullmatch(r"[+*]?[0-9]{1,15}", text):
         return text
-    raise ValueError('must be a number as it is dialed, such as "112"')
+    raise ValueError(say('must be a number as it is dialed, such as "112"'))
 
 
 def a_codec(value: object) -> str:
@@ -151,7 +170,7 @@ def a_codec(value: object) -> str:
     text = a_text(value)
     if re.fullmatch(r"[A-Za-z0-9_.-]{1,32}(/[0-9]{4,6})?", text):
         return text
-    raise ValueError('must be the name of a codec, such as "PCMU" or "speex/16000"')
+    raise ValueError(say('must be the name of a codec, such as "PCMU" or "speex/16000"'))
 
 
 def a_listen(value: object) -> str:
@@ -164,7 +183,9 @@ def a_listen(value: object) -> str:
     except ValueError:
         address = None
     if address is None or address.is_unspecified or address.is_loopback or address.is_multicast:
-        raise ValueError("must be 127.0.0.1 or ::1 (the device's own screen), 'link', or one address of the device")
+        raise ValueError(
+            say("must be 127.0.0.1 or ::1 (the device's own screen), 'link', or one address of the device")
+        )
     return text
 
 
@@ -174,7 +195,7 @@ def a_network(value: object) -> str:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
-        raise ValueError("must be a network such as 10.20.0.0/16") from None
+        raise ValueError(say("must be a network such as 10.20.0.0/16")) from None
 
 
 def a_empty_or(check: Validator) -> Validator:
@@ -187,4 +208,4 @@ def a_mailbox(value: object) -> str:
     text = a_text(value)
     if re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", text):
         return text
-    raise ValueError("must be an e-mail address alone, such as desk@example.net")
+    raise ValueError(say("must be an e-mail address alone, such as desk@example.net"))

@@ -14,12 +14,14 @@ from agent import config_overlay
 from agent.clock import Clock
 from agent.config import Layers, layers_with, load_layers
 from agent.config_overlay import Overlay
+from agent.config_problem import parts
 from agent.config_schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
 from agent.errors import NeedsHuman
 from agent.log import trace
 from agent.say import say
+from agent.system_words import os_words
 
-WAITS = "An emergency call or its callback time is on: the new settings are saved and wait until it is over."
+WAITS = say("An emergency call or its callback time is on: the new settings are saved and wait until it is over.")
 MAX_SECRET = 8 * 1024
 """Characters of a secret: a token has one or two thousand."""
 
@@ -32,9 +34,9 @@ class SettingsRefused(NeedsHuman):
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(
-            "These settings were not saved.",
-            emergency="Nothing was changed; 911 and 933 still go out.",
-            todo="Correct the fields that are marked.",
+            say("These settings were not saved."),
+            emergency=say("Nothing was changed; 911 and 933 still go out."),
+            todo=say("Correct the fields that are marked."),
             code="settings_refused",
         )
         self.fields = dict(fields)
@@ -138,17 +140,17 @@ class Configuration:
             section, _, name = key.partition(".")
             known = key == "address" or (section in SCHEMA and name in SCHEMA[section][1])
             if value != base.values.get(key) and (not known or key in ONLY_PACKAGED):
-                fields[key] = "can only be set in the packaged file"
+                fields[key] = say("can only be set in the packaged file")
         if fields:
             raise SettingsRefused(fields)
         before = set(layers_with(self.path, base, self.folder).problems)
         for line in layers_with(self.path, fresh, self.folder).problems:
             if line not in before:
-                key, _, what = line.partition(": ")[2].partition(": ")
-                fields.setdefault(key, what)
+                wrong = parts(line)
+                fields.setdefault(wrong.key, wrong.what)
         for key, text in secrets.items():
             if text is not None and (not text.strip() or len(text) > MAX_SECRET or not text.strip().isprintable()):
-                fields[key] = "must be one line of text"
+                fields[key] = say("must be one line of text")
         if fields:
             raise SettingsRefused(fields)
 
@@ -176,7 +178,7 @@ class Configuration:
             raise NeedsHuman(
                 say(
                     "The settings could not be saved: {strerror} ({filename}).",
-                    strerror=error.strerror,
+                    strerror=os_words(error),
                     filename=error.filename,
                 ),
                 emergency=say("What was in force before still is; 911 and 933 still go out."),

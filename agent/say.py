@@ -9,9 +9,11 @@ French (`agent/page/language.py`). The first argument is always a literal: it is
 
 from __future__ import annotations
 
-import gettext
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import gettext  # the voice process says sentences and tells none
 
 
 class Said(str):

@@ -55,7 +55,7 @@ class SipSettings:
     """More numbers that are sent as 911, such as "112"; what is sent without being named stands in
     agent/voice/EMERGENCY.md. Too many: extensions of that name reach a dispatcher."""
     geolocation: bool = False
-    """Emergency calls carry the confirmed address (RFC 6442, PIDF-LO): true or false."""
+    """Emergency calls carry the confirmed address (RFC 6442, PIDF-LO)."""
     recordings: FilePath | None = FilePath("/run/dialstack-voice/recordings")
     """Folder for recordings of calls, in memory by default; "": no call can be recorded, the 933 test neither."""
     sounds: FilePath | None = None
@@ -183,7 +183,7 @@ class CallTestSettings:
     """Section `[test_call]`: calls to 933 and the evidence of them."""
 
     automatic: bool = False
-    """True: after an address was bound anew, 933 is called and recorded by itself, as rarely as the keys below say."""
+    """After an address was bound anew, 933 is called and recorded by itself, as rarely as the keys below say."""
     min_interval: float = 21600.0
     """Seconds at least between a test call and an automatic one. Too low: needless calls; too high: a new place is
     tested late."""

@@ -146,8 +146,8 @@ def test_s5_a_damaged_file_is_set_aside_and_reported_and_its_copy_goes_on(packag
     aside = list(folder.glob("settings.toml.damaged-*"))
     assert [path.read_bytes() for path in aside] == [damaged]
     assert said == (
-        f"The settings made on the page were damaged and have been set aside ({aside[0].name}); "
-        "the copy of them is used."
+        f"The settings made on the page were damaged and have been set aside ({aside[0].name}). "
+        "The copy of them is used."
     )
     assert load_lenient(packaged)[1] == []
     assert overlay_file.recover(folder) is None

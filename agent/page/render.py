@@ -13,7 +13,7 @@ import msgspec
 from agent.clock import Clock
 from agent.control import Overview, SavedAddress
 from agent.model import Ask, StatusKind
-from agent.page import language, words
+from agent.page import language, settings_words, words
 from agent.page.visitor import current
 from agent.people import who
 
@@ -74,6 +74,7 @@ class Renderer:
             minutes=words.minutes,
             street_line=words.street_line,
             city_line=words.city_line,
+            choice=settings_words.choice,
             verdict=words.verdict,
             reason=words.reason,
             evidence=words.evidence,

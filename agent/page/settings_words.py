@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.config_help import sections
+from agent.config_help import title
 from agent.config_schema import SCHEMA
 from agent.say import say
 
@@ -115,6 +115,15 @@ LABELS = {
 }
 """Labels of all fields; a new one without a label is called by its name in the file, and a test says so."""
 
+CHOICES = {
+    "sip.audio": {"null": say("silent"), "none": say("no media"), "alsa": say("sound cards")},
+    "token.source": {"file": say("a file"), "command": say("a program"), "endpoint": say("a service on the network")},
+    "device.mobility": {"fixed": say("stays in one place"), "movable": say("is carried to other places")},
+    "page.local_role": {"staff": say("confirm and choose addresses"), "technician": say("everything")},
+    "notify_email.security": {"none": say("not encrypted")},
+}
+"""Setting -> value in the file -> what it means, where the value does not say it by itself."""
+
 FIRST = frozenset({
     "sip.registrar", "sip.port", "sip.transport", "sip.username", "sip.domain", "sip.password_file", "sip.audio",
     "platform.api", "token.source", "token.file", "token.endpoint", "token.endpoint_secret_file",
@@ -136,14 +145,19 @@ def _groups() -> Iterator[Group]:
             yield Group(group.name, group.title, known)
     for section in SCHEMA:
         if section not in named and section != "address":
-            title = sections()[section].title
-            yield Group(section.replace("_", "-"), title[:1].upper() + title[1:], (section,))
+            yield Group(section.replace("_", "-"), title(section), (section,))
 
 
 def label(key: str) -> str:
     """Return what a setting is called."""
     name = key.partition(".")[2].replace("_", " ")
     return LABELS.get(key) or f"{name[:1].upper()}{name[1:]}"
+
+
+def choice(key: str, value: str) -> str:
+    """Return a value that can be chosen, in words where it has some: `fixed: stays in one place`."""
+    told = CHOICES.get(key, {}).get(value)
+    return say("{value}: {meaning}", value=value, meaning=told) if told else value
 
 
 def is_first(key: str) -> bool:

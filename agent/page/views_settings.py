@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from agent.config_fields import Field, fields, read
-from agent.config_help import sections
+from agent.config_help import title
+from agent.config_problem import parts
 from agent.configuration import WAITS, SettingsRefused
 from agent.control import Control
 from agent.errors import AgentError
 from agent.page import guard
+from agent.page.language import spoken
 from agent.page.problems import PageError, status_of
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get, post
@@ -138,7 +140,7 @@ class SettingsViews:
         known = self._fields(group)
         keys = {field.key for field in known}
         general = [text if not key else f"{key}: {text}" for key, text in errors.items() if key not in keys]
-        told = {section: sections()[section].title for section in group.sections}
+        told = {section: title(section) for section in group.sections}
         page = self._page(
             request, "settings_group.html", group=group, fields=known, given=given, general=general, told=told,
             errors={key: sentence(text) for key, text in errors.items() if key in keys}, version=self._version(),
@@ -161,13 +163,16 @@ class SettingsViews:
 
 
 def in_words(line: str) -> str:
-    """Return a problem line without its file, the setting by its label: `FILE: sip.port: must ...`."""
-    key, separator, what = line.partition(": ")[2].partition(": ")
-    return f"{label(key) if '.' in key else key.capitalize()}: {what}" if separator else line
+    """Return a problem line without its file, the setting by its label."""
+    wrong = parts(line)
+    if not wrong.key:
+        return wrong.what
+    name = label(wrong.key) if "." in wrong.key else say("Address") if wrong.key == "address" else wrong.key
+    return say("{name}: {what}", name=name, what=wrong.what)
 
 
 def sentence(text: str) -> str:
-    """Return what a validator says as a sentence: `must be ...; is ...` -> `It must be ...`."""
-    first = text.partition("; is ")[0]
-    first = f"It {first}" if first.startswith(("must ", "can ", "needs ")) else first[:1].upper() + first[1:]
-    return first if first.endswith(".") else f"{first}."
+    """Return what a validator says as a sentence in the reader's language: `must be ...` -> `It must be ...`."""
+    told = spoken().tell(text)
+    told = f"It {told}" if told.startswith(("must ", "can ", "needs ")) else told[:1].upper() + told[1:]
+    return told if told.endswith((".", "?", "!")) else f"{told}."
