@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.control import Step
-from agent.dialstack.proof import Binding, voice_presents
+from agent.dialstack.proof import voice_presents
 from agent.model import Ask, CivicAddress, LinkKind, NetworkState, Registration, RegistrationKind, VoiceState
 from agent.say import say
 from agent.status import Scene
@@ -11,6 +11,7 @@ from agent.status import Scene
 VOICE_DEAD = say("The telephone program does not run.")
 _VOICE_COMES = say("The telephone program is being connected.")
 _LINE_COMES = say("The telephone line is being connected.")
+_LINE_OFF = say("The telephone line is not connected.")
 KINDS = {
     LinkKind.ETHERNET: say("cable"),
     LinkKind.WIFI: say("Wi-Fi"),
@@ -59,7 +60,7 @@ def _line_sentence(registration: Registration) -> str:
                 seconds=registration.retry_in,
             )
         return say("The telephone line is not connected: {answer}.", answer=answer)
-    return _LINE_COMES
+    return _LINE_OFF if registration.kind is RegistrationKind.OFFLINE else _LINE_COMES
 
 
 def network_sentence(network: NetworkState | None) -> str:
@@ -79,14 +80,16 @@ def steps(scene: Scene, address_id: str | None) -> tuple[Step, ...]:
     network, binding, decision = scene.network, scene.binding, scene.decision
     online = network is not None and network.api is not None and not network.interrupted
     placed = online and network is not None and network.evidence_complete
-    registered = scene.voice.registration.kind is RegistrationKind.REGISTERED and network is not None
-    on_line = registered and network is not None and scene.voice.registration.generation == network.generation
+    registration = scene.voice.registration
+    registered = scene.voice.connected and registration.kind is RegistrationKind.REGISTERED and network is not None
+    on_line = registered and network is not None and registration.generation == network.generation
     presented = (
         address_id is not None
         and decision is not None
         and (binding.presented_id == address_id or voice_presents(scene.voice, decision.wanted, address_id))
     )
-    failed = binding.problem is not None and not scene.proven
+    refused = binding.problem.happened if binding.problem is not None and not scene.proven else ""
+    failures = {"sip": _line_failure(scene), "present": refused, "proof": refused}
     order: tuple[tuple[str, str, bool], ...] = (
         ("network", say("Network found"), online),
         ("place", say("Place compared with known places"), placed),
@@ -94,16 +97,26 @@ def steps(scene: Scene, address_id: str | None) -> tuple[Step, ...]:
         ("present", say("Address presented on this network"), presented),
         ("proof", say("Proven by reading it back"), scene.proven),
     )
-    return tuple(_step(index, order, failed=failed, problem=binding) for index in range(len(order)))
+    return tuple(_step(index, order, failures.get(one[0], "")) for index, one in enumerate(order))
 
 
-def _step(index: int, order: tuple[tuple[str, str, bool], ...], *, failed: bool, problem: Binding) -> Step:
+def _line_failure(scene: Scene) -> str:
+    """Return why the telephone line is not connected; empty while it is, or may still be."""
+    if not scene.voice.connected:
+        return VOICE_DEAD if scene.voice_overdue else ""
+    registration = scene.voice.registration
+    if registration.kind is not RegistrationKind.FAILED:
+        return ""
+    answer = f"{registration.code} {registration.reason}".strip()
+    return say("The telephone line is not connected: {answer}.", answer=answer)
+
+
+def _step(index: int, order: tuple[tuple[str, str, bool], ...], failure: str) -> Step:
+    """Return a step; the address is presented and proven without waiting for the telephone line."""
     name, label, done = order[index]
     if done:
         return Step(name, label, "done")
-    first = all(item[2] for item in order[:index])
-    if not first:
-        return Step(name, label, "waiting")
-    if failed and problem.problem is not None:
-        return Step(name, label, "failed", problem.problem.happened)
-    return Step(name, label, "running")
+    before = {item[0] for item in order[:index] if not item[2]}
+    if failure and before <= ({"sip"} if name != "sip" else set()):
+        return Step(name, label, "failed", failure)
+    return Step(name, label, "waiting" if before else "running")
