@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 from agent.say import Said, say, say_n, sentences
@@ -32,6 +34,7 @@ def _value(value: object) -> str | int | float | _Packed:
     return value if isinstance(value, str | int | float) else str(value)
 
 
+@functools.lru_cache(maxsize=256)
 def unpack(text: str) -> str:
     """Return what `pack` was given; text that it did not write comes back as it is."""
     if not text.startswith('{"message":'):

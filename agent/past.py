@@ -98,13 +98,13 @@ class Past:
 
     def _moves(self, since: float) -> list[Mark]:
         rows = self._db.execute(
-            "SELECT at, place_id, cause, lag(place_id) OVER (ORDER BY id) AS before "
-            "FROM decisions WHERE place_id IS NOT NULL ORDER BY id"
+            "SELECT at, cause FROM (SELECT id, at, place_id, cause, lag(place_id) OVER (ORDER BY id) AS before "
+            "FROM decisions WHERE place_id IS NOT NULL) WHERE at >= ? AND place_id != before ORDER BY id",
+            (since,),
         )
         return [
             Mark(row["at"], "moved", say("Moved to another place: {cause}.", cause=unpack(row["cause"])))
             for row in rows
-            if row["at"] >= since and row["before"] is not None and row["place_id"] != row["before"]
         ]
 
     def _confirmations(self, since: float) -> list[Mark]:

@@ -78,6 +78,21 @@ def test_marks_of_another_time_are_not_shown_and_the_picture_has_a_lane_for_what
     assert len(drawn.ticks) == 4
 
 
+def test_bars_and_marks_that_nobody_could_tell_apart_are_drawn_once() -> None:
+    minute = HOUR / 60
+    states = [State(NOON - 24 * HOUR + index * minute / 2, KINDS[index % 2], "x", "") for index in range(120)]
+    marks = [Mark(NOON - HOUR + index, "moved", "x") for index in range(100)] + [Mark(NOON - HOUR + 2, "call", "x")]
+    line = timeline([*states, state(23, "bound")], marks, NOON - 24 * HOUR, NOON)
+    drawn = picture(line, None)
+    for lane in drawn.lanes:
+        assert len(lane.bars) == 1, "an hour of half minutes, each narrower than a pixel"
+    assert [word for _, _, word in drawn.marks] == ["Moved", "Emergency call"]
+    kept = picture(
+        timeline([state(24, "bound"), state(12, "fault"), state(11, "bound")], [], NOON - 24 * HOUR, NOON), None
+    )
+    assert [len(lane.bars) for lane in kept.lanes] == [2, 1], "an hour is not swallowed"
+
+
 # ------------------------------------------------------------------ on disk
 
 

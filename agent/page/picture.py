@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -18,6 +19,10 @@ RANGES: dict[str, tuple[float, str]] = {
 }
 """Name in the link -> (seconds, word)."""
 
+FINEST = 0.1
+"""Percent: bars of one lane that lie nearer together are drawn as one; about a pixel."""
+MARKS_APART = 1.0
+"""Percent: of marks of one kind that lie nearer together one is drawn; half the width of its icon."""
 LANES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("good", say("Proven"), (StatusKind.BOUND,)),
     ("warn", say("Not confirmed"), (StatusKind.PROVISIONAL,)),
@@ -70,13 +75,31 @@ def picture(line: Timeline, zone: tzinfo | None) -> Picture:
         spans = [span for span in line.spans if span.kind in kinds]
         if spans or css == "good":
             seconds = sum(span.seconds for span in spans)
-            lanes.append(Lane(css, word, seconds, tuple(_bar(line, span) for span in spans)))
-    marks = tuple((_percent(line, mark.at), *MARKS[mark.kind]) for mark in line.marks)
-    return Picture(tuple(lanes), _ticks(line, zone), marks)
+            lanes.append(Lane(css, word, seconds, _bars(line, spans)))
+    return Picture(tuple(lanes), _ticks(line, zone), _marks(line))
 
 
-def _bar(line: Timeline, span: Span) -> tuple[str, str]:
-    return _percent(line, span.start), f"{span.seconds / (line.until - line.since) * 100:.3f}%"
+def _bars(line: Timeline, spans: Sequence[Span]) -> tuple[tuple[str, str], ...]:
+    """Return the bars of one lane; a device that flaps for weeks must not make a page of megabytes."""
+    near = (line.until - line.since) * FINEST / 100
+    drawn: list[tuple[float, float]] = []
+    for span in spans:
+        if drawn and span.start - drawn[-1][1] < near:
+            drawn[-1] = (drawn[-1][0], span.end)
+        else:
+            drawn.append((span.start, span.end))
+    return tuple((_percent(line, start), _percent(line, line.since + end - start)) for start, end in drawn)
+
+
+def _marks(line: Timeline) -> tuple[tuple[str, str, str], ...]:
+    apart = (line.until - line.since) * MARKS_APART / 100
+    last: dict[str, float] = {}
+    drawn = []
+    for mark in line.marks:
+        if mark.at - last.get(mark.kind, -apart) >= apart:
+            last[mark.kind] = mark.at
+            drawn.append((_percent(line, mark.at), *MARKS[mark.kind]))
+    return tuple(drawn)
 
 
 def _percent(line: Timeline, at: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -14,11 +16,16 @@ from agent.page.routes import Role, Route, get
 from agent.page.views import html
 from agent.timeline import Timeline
 
+ROWS = 200
+"""Lines of the table, the newest; the files have all of their time."""
 DECISIONS = 50
-"""Decisions on the page; the files have all of their time."""
+"""Decisions on a page."""
+PAGES = 100
+"""Pages of decisions: all that are kept."""
 ALL = 5000
 """As many as are kept."""
 DEFAULT = "day"
+_NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class HistoryViews:
         """Show the picture, the places, and the last decisions in words."""
         chosen = _chosen(request)
         line = self._control.timeline(RANGES[chosen][0])
+        number, rows = _page_number(request), _rows(line)
+        decisions = self._control.decisions(number * DECISIONS + 1)[(number - 1) * DECISIONS :]
         known = line.exposure.proven + line.exposure.exposed
         page = self._renderer.page(
             "history.html",
@@ -60,20 +69,25 @@ class HistoryViews:
             line=line,
             picture=picture(line, self._renderer.zone),
             share=f"{line.exposure.proven / known * 100:.1f}" if known else "",
-            rows=_rows(line),
+            rows=rows[:ROWS],
+            rows_left=max(0, len(rows) - ROWS),
             mark_words=MARKS,
-            decisions=self._control.decisions(DECISIONS),
+            decisions=decisions[:DECISIONS],
+            number=number,
+            older=len(decisions) > DECISIONS and number < PAGES,
             places=self._control.places(),
         )
         return html(page)
 
     async def csv(self, request: web.Request) -> web.StreamResponse:
         """Return the past for a spreadsheet."""
-        return _file(export.as_csv(self._past(request)), "text/csv", f"history-{_chosen(request)}.csv")
+        body = await asyncio.to_thread(export.as_csv, self._past(request))
+        return _file(body, "text/csv", f"history-{_chosen(request)}.csv")
 
     async def json(self, request: web.Request) -> web.StreamResponse:
         """Return the past for a program."""
-        return _file(export.as_json(self._past(request)), "application/json", f"history-{_chosen(request)}.json")
+        body = await asyncio.to_thread(export.as_json, self._past(request))
+        return _file(body, "application/json", f"history-{_chosen(request)}.json")
 
     def _past(self, request: web.Request) -> export.History:
         line = self._control.timeline(RANGES[_chosen(request)][0])
@@ -83,6 +97,11 @@ class HistoryViews:
 def _chosen(request: web.Request) -> str:
     chosen = request.query.get("range", DEFAULT)
     return chosen if chosen in RANGES else DEFAULT
+
+
+def _page_number(request: web.Request) -> int:
+    text = request.query.get("page", "1")
+    return min(int(text), PAGES) if _NUMBER.fullmatch(text) else 1
 
 
 def _rows(line: Timeline) -> list[Row]:

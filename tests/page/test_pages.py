@@ -13,8 +13,9 @@ from agent.control import SavedAddress
 from agent.errors import Backoff, NeedsHuman
 from agent.model import Ask, Reasons, StatusKind
 from agent.page import forms, words
+from agent.timeline import Mark, State
 from tests.page.client import Client, play, post, text_of, token_in
-from tests.page.fake_control import DEPOT, OFFICE, FakeControl, overview, steps
+from tests.page.fake_control import DEPOT, NOON, OFFICE, FakeControl, overview, steps
 
 ELSEWHERE = {
     "address_number": "9",
@@ -245,6 +246,30 @@ def test_history_says_in_words_what_was_decided_and_why(tmp_path: Path) -> None:
         assert '<rect class="bar bad"' in page
         assert "2 h, 2 times, the longest 1 h" in page
         assert "Moved to another place: link eth0 lost carrier." in page
+
+    play(tmp_path, scenario)
+
+
+def test_a_month_of_flapping_is_a_page_of_ordinary_size_and_older_decisions_are_a_link_away(tmp_path: Path) -> None:
+    async def scenario(control: FakeControl, client: Client) -> None:
+        every, kinds = 30 * 86400 / 20_000, ("bound", "offline", "connecting", "provisional")
+        began = NOON - 30 * 86400
+        control.states = [State(began + i * every, kinds[i % 4], "x", "A sentence.") for i in range(20_000)]
+        control.marks = [Mark(began + i * 4 * every, "moved", "Moved.") for i in range(5000)]
+        control.log = [replace(control.log[0], at=NOON - i, cause=f"cause {i}.") for i in range(120)]
+        page = await text_of(client, "/history?range=month")
+        assert len(page) < 400_000, "it was eight megabytes and a second of the daemon's time"
+        assert page.count("<tr>") == 1 + 200
+        assert "24800 older lines are in the files below." in page
+        assert "7 days 12 h" in page, "the figures are exact"
+        seen = []
+        for number in (1, 2, 3, 4):
+            page = await text_of(client, f"/history?page={number}")
+            seen += re.findall(r"<span>cause (\d+)\.</span>", page)
+            assert (f'href="/history?range=day&amp;page={number + 1}#decided"' in page) is (number < 3)
+        assert seen == [str(i) for i in range(120)]
+        for odd in ("0", "-1", "x", "9" * 30, "²", ""):
+            assert "cause 0." in await text_of(client, f"/history?page={odd}") or odd == "9" * 30
 
     play(tmp_path, scenario)
 
