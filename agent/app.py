@@ -17,8 +17,8 @@ from agent import identity
 from agent.applying import Applier
 from agent.calling import assemble
 from agent.clock import SANE_WALL, SystemClock
-from agent.configuration import Configuration
-from agent.database import StoreTooNew
+from agent.config.current import Configuration
+from agent.config.settings import Settings
 from agent.desk import Desk
 from agent.doctor import bundle
 from agent.doctor.checkup import CheckUp
@@ -27,9 +27,6 @@ from agent.doctor.result import Report
 from agent.doctor.world import World
 from agent.engine import Engine
 from agent.errors import AgentError
-from agent.lag import Lag
-from agent.liveness import Liveness
-from agent.log import setup, trace
 from agent.metrics import Metrics
 from agent.model import CallView, StatusKind, VoiceState
 from agent.network.place import judge
@@ -40,11 +37,14 @@ from agent.page.pins import Pins
 from agent.page.server import PageServer
 from agent.page.workshop import Workshop
 from agent.platform_side import PlatformSide
-from agent.settings import Settings
-from agent.store import Store
-from agent.supervisor import supervise
-from agent.systemd import notify, watchdog_interval
-from agent.tasks import end
+from agent.runtime.lag import Lag
+from agent.runtime.liveness import Liveness
+from agent.runtime.log import setup, trace
+from agent.runtime.supervisor import supervise
+from agent.runtime.systemd import notify, watchdog_interval
+from agent.runtime.tasks import end
+from agent.storage.database import StoreTooNew
+from agent.storage.store import Store
 from agent.testcall.evidence import Result
 from agent.voice.client import VoiceClient
 

@@ -7,10 +7,10 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from agent.config import Layers
-from agent.configuration import Configuration
-from agent.log import trace
-from agent.settings import Settings
+from agent.config.current import Configuration
+from agent.config.load import Layers
+from agent.config.settings import Settings
+from agent.runtime.log import trace
 
 if TYPE_CHECKING:
     from agent.desk import Desk

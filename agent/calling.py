@@ -9,13 +9,13 @@ from typing import Any
 
 from agent.callbook import CallBook, CallList
 from agent.clock import Clock
+from agent.config.settings import Settings
 from agent.engine import Engine
 from agent.errors import NeedsHuman, Retry
 from agent.model import CallView, VoiceState
 from agent.refusals import Standing
 from agent.say import say
-from agent.settings import Settings
-from agent.store import Store
+from agent.storage.store import Store
 from agent.testcall.shelf import Shelf
 from agent.testcall.tester import CallTester
 from agent.testcall.world import EngineWorld

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from agent.light.timeline import Timeline
 from agent.model import Ask, CivicAddress, Status
 from agent.testcall.evidence import Evidence, Running
-from agent.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,13 +13,13 @@ from agent.dialstack.civic import same_address
 from agent.dialstack.ports import AddressApi
 from agent.engine import Engine
 from agent.errors import AddressGone, NeedsHuman
-from agent.log import trace
+from agent.light.timeline import Timeline, timeline
+from agent.light.wording import network_sentence, phone_sentence, question
 from agent.model import Ask, CivicAddress, EmergencyAddress, Observation, Status, VerdictKind
 from agent.notify.side import NoticeSide
 from agent.occasion import Occasion
+from agent.runtime.log import trace
 from agent.say import say
-from agent.timeline import Timeline, timeline
-from agent.wording import network_sentence, phone_sentence, question
 
 DAMAGE_SHOWN = 7 * 86400.0
 """Seconds that a damaged database is mentioned: a technician looks in within a week."""

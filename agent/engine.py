@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from agent.clock import SANE_WALL, Clock
+from agent.config.settings import Settings
 from agent.control import Step
 from agent.decide import Facts, Memory, Policy, decide
 from agent.dialstack.binding import BindingWorker
@@ -18,9 +19,11 @@ from agent.dialstack.listener import Ways
 from agent.dialstack.proof import Binding, Proof, differs, proven
 from agent.dialstack.tokens import other_user
 from agent.errors import AddressRefused
-from agent.exposure import Exposure
-from agent.liveness import waiting
-from agent.log import trace
+from agent.light.exposure import Exposure
+from agent.light.progress import Progress
+from agent.light.status import Light, Scene, light
+from agent.light.tally import Tally
+from agent.light.wording import steps
 from agent.model import (
     SOMEWHERE,
     CivicAddress,
@@ -34,14 +37,11 @@ from agent.model import (
     VoiceState,
     Wanted,
 )
-from agent.progress import Progress
-from agent.settings import Settings
-from agent.status import Light, Scene, light
-from agent.store import DecisionRow, Store
-from agent.tally import Tally
-from agent.undated import Undated
+from agent.runtime.liveness import waiting
+from agent.runtime.log import trace
+from agent.storage.store import DecisionRow, Store
+from agent.storage.undated import Undated
 from agent.whereabouts import Judge, Whereabouts
-from agent.wording import steps
 
 VOICE_GRACE = 3.0
 """Seconds that the voice process may be away before the light says so: a restart takes a fraction of one."""

@@ -17,8 +17,8 @@ from typing import Literal, Protocol
 
 from agent import __version__
 from agent.engine import Engine
+from agent.light.tally import kind_of
 from agent.model import Ask, RegistrationKind, StatusKind
-from agent.tally import kind_of
 from agent.testcall.evidence import Evidence, Result
 
 CALL_KINDS = ("ordinary", "emergency", "test")

@@ -6,14 +6,14 @@ import asyncio
 import random
 
 from agent.clock import Clock
+from agent.config.settings import Settings
 from agent.dialstack.binding import BindingWorker
 from agent.dialstack.rest import RestClient
 from agent.dialstack.signalling import WebSocketSignalling
 from agent.dialstack.tokens import Tokens
 from agent.engine import Engine
-from agent.liveness import part, waiting
-from agent.settings import Settings
-from agent.tasks import end
+from agent.runtime.liveness import part, waiting
+from agent.runtime.tasks import end
 
 
 class PlatformSide:

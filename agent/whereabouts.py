@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from agent.clock import Clock
 from agent.decide import Memory
 from agent.model import NetworkState, Observation, Place, Verdict, VerdictKind
-from agent.store import Store
+from agent.storage.store import Store
 
 PLACE_OBSERVATIONS = 32
 """Observations kept for a place: every interface and access point of a large office."""

@@ -12,11 +12,11 @@ import pytest
 import tomli
 from hypothesis import given, settings
 
-from agent.config import ConfigError, describe, load, load_lenient, load_sip, read_secret
-from agent.config_schema import SCHEMA
+from agent.config.load import ConfigError, describe, load, load_lenient, load_sip, read_secret
+from agent.config.schema import SCHEMA
+from agent.config.settings import Settings, SipSettings
 from agent.errors import NeedsHuman
 from agent.model import CivicAddress
-from agent.settings import Settings, SipSettings
 
 PACKAGED = Path(__file__).parent.parent / "config" / "agent.toml"
 GOOD = """

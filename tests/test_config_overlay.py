@@ -10,10 +10,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from agent import config_overlay as overlay_file
-from agent.config import load_layers, load_lenient, load_sip
-from agent.config_help import agent_toml, sections
-from agent.config_overlay import MAX_HISTORY, Overlay, OverlayDamaged
+from agent.config import overlay as overlay_file
+from agent.config.help import agent_toml, sections
+from agent.config.load import load_layers, load_lenient, load_sip
+from agent.config.overlay import MAX_HISTORY, Overlay, OverlayDamaged
 
 PACKAGED_TOML = Path(__file__).parent.parent / "config" / "agent.toml"
 PACKAGED = """
@@ -114,7 +114,7 @@ def test_an_address_set_here_replaces_the_packaged_one_as_a_whole(packaged: Path
 
 def test_without_a_packaged_file_what_is_set_here_is_enough(packaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(packaged, sip__registrar="sip.example.com", sip__username="demo", device__mobility="movable")
-    monkeypatch.setattr("agent.config.state_folder", lambda _document: packaged.parent / "state")
+    monkeypatch.setattr("agent.config.load.state_folder", lambda _document: packaged.parent / "state")
     packaged.unlink()
     found, problems = load_lenient(packaged)
     assert (found.sip.registrar, problems) == ("sip.example.com", [])
@@ -258,7 +258,7 @@ def test_a_file_of_a_newer_version_is_said(packaged: Path) -> None:
 
 
 def test_the_packaged_file_says_what_the_page_says() -> None:
-    assert PACKAGED_TOML.read_text() == agent_toml(), "run: python -m agent.config_help > config/agent.toml"
+    assert PACKAGED_TOML.read_text() == agent_toml(), "run: python -m agent.config.help > config/agent.toml"
 
 
 def test_every_key_is_explained() -> None:

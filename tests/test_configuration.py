@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent import config_overlay
 from agent.clock import SystemClock
-from agent.config import Layers
-from agent.configuration import Configuration, SettingsRefused
+from agent.config import overlay as config_overlay
+from agent.config.current import Configuration, SettingsRefused
+from agent.config.load import Layers
 from agent.errors import NeedsHuman
 
 PACKAGED = """

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.settings import PlatformSettings, Settings, SipSettings
 from agent.doctor import examine, network, platform
 from agent.doctor.bundle import HIDDEN, hide
 from agent.doctor.checkup import CheckUp
 from agent.doctor.result import TITLES, Finding, Report, Result, ok
 from agent.doctor.world import World
 from agent.say import say
-from agent.settings import PlatformSettings, Settings, SipSettings
 
 NOON = 1_795_500_000.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.app import App
-from agent.liveness import LIMIT, Liveness, part, waiting
+from agent.runtime.liveness import LIMIT, Liveness, part, waiting
 
 WORKERS = 10
 """The agent has more than so many."""

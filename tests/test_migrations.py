@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from agent import database
 from agent.app import _open_store
-from agent.database import MIGRATIONS, MigrationFailed, StoreTooNew, backups, copy_into_memory, open_database
+from agent.config.settings import PathSettings, Settings
 from agent.model import CivicAddress
-from agent.settings import PathSettings, Settings
-from agent.store import Store
+from agent.storage import database
+from agent.storage.database import MIGRATIONS, MigrationFailed, StoreTooNew, backups, copy_into_memory, open_database
+from agent.storage.store import Store
 
 OFFICE = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", "Suite 400")
 USER = "user_1"
@@ -104,7 +104,7 @@ def test_no_more_than_two_copies_are_kept(path: Path) -> None:
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from agent import database
+from agent.storage import database
 from tests.test_migrations import LATER, MIGRATIONS
 path, moment = Path(sys.argv[1]), sys.argv[2]
 steps = [*MIGRATIONS, *LATER]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.control import Step
-from agent.progress import Progress
+from agent.light.progress import Progress
 
 
 class Clocks:

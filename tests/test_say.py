@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from agent.packed import pack, unpack
 from agent.page import wire
 from agent.page.language import language
 from agent.people import who
 from agent.say import plain, say, say_n, sentences, tell
+from agent.storage.packed import pack, unpack
 
 SENTENCES = {
     "911 sends help to {address}.": "El 911 envía ayuda a {address}.",

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.database import SCHEMA_VERSION, StoreTooNew
 from agent.model import CivicAddress, Observation, Strength
-from agent.store import KEEP_DECISIONS, DecisionRow, Store
+from agent.storage.database import SCHEMA_VERSION, StoreTooNew
+from agent.storage.store import KEEP_DECISIONS, DecisionRow, Store
 
 OFFICE = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", "Suite 400")
 HOME = CivicAddress("500", "Elm St", "San Francisco", "CA", "94105")
@@ -39,7 +39,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from agent.model import CivicAddress
-from agent.store import Store
+from agent.storage.store import Store
 store = Store(Path(sys.argv[1]))
 place = store.add_place((), 1.0)
 number = 0
@@ -146,7 +146,7 @@ def test_s5_a_damaged_file_is_set_aside_and_reported(tmp_path: Path, damage: str
 def test_s5_a_second_damage_in_the_same_second_does_not_replace_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.database.time.time", lambda: 1_780_000_000.0)
+    monkeypatch.setattr("agent.storage.database.time.time", lambda: 1_780_000_000.0)
     path = tmp_path / "agent.db"
     for number in range(3):
         path.write_bytes(b"%d" % number * 4096)
@@ -278,7 +278,7 @@ def test_an_address_that_was_gone_and_is_registered_again(tmp_path: Path) -> Non
 
 def test_decisions_are_kept_newest_first_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert KEEP_DECISIONS == 5000
-    monkeypatch.setattr("agent.store.KEEP_DECISIONS", 3)
+    monkeypatch.setattr("agent.storage.store.KEEP_DECISIONS", 3)
     store = Store(tmp_path / "agent.db")
     rows = [DecisionRow(float(n), n, "same", None, ("place_same",), ("a", "b"), "nothing", "start") for n in range(6)]
     for row in rows:

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.control import DecisionRecord
+from agent.light.timeline import Mark, State, timeline
 from agent.model import CivicAddress, StatusKind
 from agent.page.export import as_csv, as_json, cell, history
 from agent.page.picture import picture
 from agent.say import say
-from agent.store import DecisionRow, Store
-from agent.timeline import Mark, State, timeline
+from agent.storage.store import DecisionRow, Store
 
 NOON = 1_795_500_000.0
 HOUR = 3600.0

@@ -8,9 +8,9 @@ import pytest
 
 from agent.dialstack.proof import Binding
 from agent.errors import NeedsHuman
+from agent.light.status import Scene
+from agent.light.wording import phone_sentence, steps
 from agent.model import LinkKind, NetworkState, Path, Registration, RegistrationKind, VoiceState
-from agent.status import Scene
-from agent.wording import phone_sentence, steps
 
 PATH = Path("eth0", 2, "192.0.2.50", "192.0.2.1", "192.0.2.9", LinkKind.ETHERNET, 4)
 NETWORK = NetworkState(4, PATH, PATH, (), evidence_complete=True, cause="boot", event_at=0.0)

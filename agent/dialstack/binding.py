@@ -19,10 +19,10 @@ from agent.dialstack.prover import Prover, Surroundings
 from agent.dialstack.watching import SessionOver, Watch
 from agent.effort import Budget
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
-from agent.liveness import part, waiting
 from agent.model import AddressSource, CivicAddress, NetworkState, VoiceState, Wanted
+from agent.runtime.liveness import part, waiting
+from agent.runtime.tasks import end
 from agent.say import say
-from agent.tasks import end
 
 STABLE = 30.0
 """Seconds that a session must live before its backoff starts anew: accept-then-close must not become a storm."""

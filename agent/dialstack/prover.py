@@ -9,8 +9,8 @@ from agent.dialstack.listener import Listener, Ways
 from agent.dialstack.ports import AddressApi
 from agent.dialstack.proof import Proof, differs, same_ip, voice_presents
 from agent.errors import Retry
-from agent.liveness import waiting
 from agent.model import NetworkState, RegistrationKind, VoiceState, Wanted
+from agent.runtime.liveness import waiting
 from agent.say import say
 
 READ_BACKS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)

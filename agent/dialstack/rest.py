@@ -15,13 +15,13 @@ import aiohttp
 import msgspec
 
 from agent import __version__
+from agent.config.settings import PlatformSettings
 from agent.dialstack.answers import BODY_LIMIT, WireEmergencyAddress, WireList, captive_portal, decode, problem
 from agent.dialstack.civic import same_address
 from agent.dialstack.ports import Token, TokenSource, refused_token
 from agent.errors import AddressGone, AgentError, Backoff, NeedsHuman, Retry
 from agent.model import CivicAddress, EmergencyAddress
 from agent.say import say
-from agent.settings import PlatformSettings
 
 USER_AGENT = f"dialstack-agent/{__version__}"
 ADDRESSES = "/v1/me/emergency-addresses"

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 import msgspec
 
+from agent.config.settings import PlatformSettings
 from agent.dialstack.answers import captive_portal, retry_after
 from agent.dialstack.frames import TOKEN_CODES, Frame, answers, ended, parse, refusal
 from agent.dialstack.ports import Closed, Denied, Ended, Token
 from agent.dialstack.rest import USER_AGENT, transport_problem
 from agent.errors import AgentError, Backoff, Retry
 from agent.say import say
-from agent.settings import PlatformSettings
 
 __all__ = ["SUBPROTOCOL", "TOKEN_CODES", "WebSocketSession", "WebSocketSignalling", "signalling_url"]
 

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from agent.clock import SANE_WALL, Clock
-from agent.config import read_secret
+from agent.config.load import read_secret
+from agent.config.settings import TokenSettings
 from agent.dialstack.ports import Token
 from agent.errors import AgentError, NeedsHuman, Retry
 from agent.say import say
-from agent.settings import TokenSettings
 
 EARLY = 60.0
 """Seconds before its end at which a token is renewed (the SDK's own figure, platform.md 4.5)."""

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from agent.dialstack.ports import Closed, Session
-from agent.tasks import end
+from agent.runtime.tasks import end
 
 T = TypeVar("T")
 

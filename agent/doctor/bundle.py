@@ -13,13 +13,13 @@ import tarfile
 import time
 from collections.abc import Iterable, Mapping
 
-from agent.config import Layers, describe
-from agent.config_schema import SECRET_FILES
-from agent.config_secrets import read_secret
+from agent.config.load import Layers, describe
+from agent.config.schema import SECRET_FILES
+from agent.config.secrets import read_secret
+from agent.config.settings import Settings
 from agent.doctor.result import Report
 from agent.doctor.world import World
 from agent.errors import AgentError
-from agent.settings import Settings
 
 JOURNAL_LINES = 500
 JOURNAL_WAIT = 5.0

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from agent.doctor.examine import ALL, examine
 from agent.doctor.result import TITLES, Finding, Report, Result
 from agent.doctor.world import World
+from agent.runtime.tasks import end
 from agent.say import say
-from agent.tasks import end
 
 Examine = Callable[..., Awaitable[Report]]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent.clock import Clock
+from agent.config.settings import Settings
 from agent.control import Overview
 from agent.network.snapshot import EMPTY, Snapshot
-from agent.settings import Settings
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent import __version__
-from agent.cli import build_parser
+from agent.cli.main import build_parser
 from agent.manual import completion, keys, pages
 from agent.manual.walk import walk
 from agent.voice.__main__ import build_parser as build_voice_parser

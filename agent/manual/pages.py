@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from agent.cli_client import EXIT_CODES
+from agent.cli.client import EXIT_CODES
 from agent.manual.keys import Section
 from agent.manual.roff import Page
 from agent.manual.walk import Command
-from agent.messages import MESSAGES
+from agent.runtime.messages import MESSAGES
 
 ABOUT = """\
 A VoIP phone can be unplugged and plugged in elsewhere; the emergency address that the DialStack platform bound to its

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from agent.config_help import messages
+from agent.config.help import messages
 
 Message = tuple[int, str, str, list[str]]
 """Line (not told), function, message, comments: what Babel's extractors yield."""

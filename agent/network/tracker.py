@@ -21,13 +21,13 @@ from __future__ import annotations
 import enum
 from dataclasses import replace
 
+from agent.config.settings import NetworkSettings
 from agent.model import NetworkState, Path
 from agent.network.evidence import GatewayEvidence, Seen, gateways
 from agent.network.penalty import Pace, Penalty
 from agent.network.place import is_shared_mac, observe
 from agent.network.snapshot import EMPTY, Snapshot
 from agent.say import say
-from agent.settings import NetworkSettings
 
 Key = tuple[str, str, str | None, int]
 """What makes two paths the same: interface, source, gateway, family."""

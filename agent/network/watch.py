@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.clock import Clock, SleepDetector
-from agent.liveness import waiting
+from agent.config.settings import NetworkSettings
 from agent.model import Gap, NetworkState
 from agent.network.evidence import Seen, gateways
 from agent.network.hints import Hint, Interest, gateway_key
@@ -19,7 +19,7 @@ from agent.network.snapshot import EMPTY, Snapshot, build
 from agent.network.solicit import solicit
 from agent.network.tracker import Tracker
 from agent.network.wifi import WifiReader
-from agent.settings import NetworkSettings
+from agent.runtime.liveness import waiting
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.notify.notice import Notice, Progress
-from agent.store import Store
+from agent.storage.store import Store
 
 KEEP = 500
 """Notices: years of an ordinary device, half a megabyte."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from agent.clock import Clock
+from agent.config.settings import Settings
 from agent.notify import core
 from agent.notify.command import Command
 from agent.notify.mail import Mail
 from agent.notify.notice import Event, Notice
 from agent.notify.webhook import Webhook
-from agent.settings import Settings
 
 
 class Channel(Protocol):

@@ -13,13 +13,13 @@ from email.utils import formatdate
 from typing import Final
 
 from agent.clock import Clock
-from agent.config import read_secret
+from agent.config.load import read_secret
+from agent.config.settings import EmailSettings
 from agent.errors import AgentError, NeedsHuman, Retry
 from agent.notify import core, words
 from agent.notify.notice import Event, Notice
 from agent.notify.trust import trusting
 from agent.say import say
-from agent.settings import EmailSettings
 
 STEP_TIMEOUT: Final = 10.0
 """Seconds for each answer of the server."""

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from agent.clock import Clock
 from agent.control import Delivery, Emergency, NoticeRecord
 from agent.engine import Engine
-from agent.liveness import waiting
 from agent.model import CallView
 from agent.notify import words
 from agent.notify.channels import Channel, build
 from agent.notify.notice import Call, Conveyed, Notice, Where
 from agent.notify.where import where
 from agent.notify.worker import Notifier
+from agent.runtime.liveness import waiting
 
 
 class NoticeSide:

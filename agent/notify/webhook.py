@@ -14,13 +14,13 @@ import aiohttp
 import msgspec
 
 from agent.clock import Clock
-from agent.config import read_secret
+from agent.config.load import read_secret
+from agent.config.settings import WebhookSettings
 from agent.errors import Backoff, Retry
 from agent.notify import core, words
 from agent.notify.notice import Event, Notice
 from agent.notify.trust import trusting
 from agent.say import say
-from agent.settings import WebhookSettings
 
 TIMEOUT: Final = 10.0
 """Seconds for one POST, all told: a receiver that takes longer is tried again."""

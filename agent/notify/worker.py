@@ -15,17 +15,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.clock import Clock
+from agent.config.settings import Settings
 from agent.control import Delivery
 from agent.errors import AgentError, Backoff, NeedsHuman
-from agent.liveness import waiting
-from agent.log import trace
 from agent.notify import core, words
 from agent.notify.book import NoticeBook
 from agent.notify.channels import Channel
 from agent.notify.notice import Call, Event, Notice, Now, Progress, Where
+from agent.runtime.liveness import waiting
+from agent.runtime.log import trace
 from agent.say import say
-from agent.settings import Settings
-from agent.store import Store
+from agent.storage.store import Store
 
 KICK_SPACING = 10.0
 """Seconds that a channel was left alone before a network that came back makes it try at once (S11)."""

@@ -8,9 +8,8 @@ import sqlite3
 
 from aiohttp import web
 
-from agent.audit import Audit, AuditRow
 from agent.clock import Clock
-from agent.database import open_database
+from agent.config.settings import PageSettings
 from agent.page import guard
 from agent.page.attempts import MAX_DELAY, MAX_SCREEN_DELAY, Attempts
 from agent.page.links import Links
@@ -20,7 +19,8 @@ from agent.page.routes import Role
 from agent.page.sessions import Session, Sessions
 from agent.page.visitor import Channel, Visitor
 from agent.say import say, say_n
-from agent.settings import PageSettings
+from agent.storage.audit import Audit, AuditRow
+from agent.storage.database import open_database
 
 log = logging.getLogger(__name__)
 

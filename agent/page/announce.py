@@ -12,7 +12,7 @@ import logging
 import shutil
 from collections.abc import Callable
 
-from agent.tasks import end
+from agent.runtime.tasks import end
 
 PROGRAM = "avahi-publish"
 SERVICE = "_https._tcp"

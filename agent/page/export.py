@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from agent.control import DecisionRecord
+from agent.light.timeline import Exposure, Mark, Span, Timeline
 from agent.page import wire
-from agent.timeline import Exposure, Mark, Span, Timeline
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters that spreadsheets take for a formula or drop before looking for one (OWASP, CSV injection)."""

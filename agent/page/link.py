@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.clock import Clock
+from agent.config.settings import PageSettings
 from agent.errors import NeedsHuman
 from agent.page import certificate
 from agent.page.access import Access
@@ -18,7 +19,6 @@ from agent.page.door import Door
 from agent.page.link_port import Crowd, LinkPort, Redirect
 from agent.page.links import LinkAddress, in_urls
 from agent.say import say
-from agent.settings import PageSettings
 
 RETRY = 15.0
 """Seconds until a port in use, or an address that is not ready yet, is tried again."""

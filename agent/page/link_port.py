@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 
 from agent.page.door import MAX_ON_LINK
-from agent.tasks import end
+from agent.runtime.tasks import end
 
 BACKLOG = 64
 HANDSHAKE = 5.0

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.settings import PageSettings
+from agent.config.settings import PageSettings
 
 if TYPE_CHECKING:
     from agent.network.snapshot import Snapshot

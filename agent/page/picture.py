@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
+from agent.light.timeline import UNKNOWN, Span, Timeline
 from agent.model import StatusKind
 from agent.page import words
 from agent.say import say
-from agent.timeline import UNKNOWN, Span, Timeline
 
 DAY = 86400.0
 RANGES: dict[str, tuple[float, str]] = {

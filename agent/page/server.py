@@ -15,6 +15,7 @@ from aiohttp import web
 
 from agent.calling import Calling
 from agent.clock import Clock, SystemClock
+from agent.config.settings import PageSettings
 from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
 from agent.page import api, guard, language, scrape
@@ -39,9 +40,8 @@ from agent.page.views_settings import SettingsViews
 from agent.page.views_setup import SetupViews
 from agent.page.visitor import Channel
 from agent.page.workshop import Workshop
-from agent.settings import PageSettings
-from agent.supervisor import supervise
-from agent.tasks import end
+from agent.runtime.supervisor import supervise
+from agent.runtime.tasks import end
 
 KEEP_ALIVE = 30.0
 """Seconds that an idle connection is kept for a browser's next request."""

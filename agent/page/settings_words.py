@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.config_help import title
-from agent.config_schema import SCHEMA
+from agent.config.help import title
+from agent.config.schema import SCHEMA
 from agent.say import say
 
 

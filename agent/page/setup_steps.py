@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.config import Layers
+from agent.config.load import Layers
 from agent.control import Overview
 from agent.doctor.result import Finding, Result
 from agent.say import say

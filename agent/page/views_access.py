@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from aiohttp import web
 from markupsafe import Markup
 
-from agent.audit import AuditRow
 from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
 from agent.page import guard, wire
@@ -24,6 +23,7 @@ from agent.page.routes import Role, Route, delete, get, post
 from agent.page.views import Flashes, html
 from agent.page.visitor import Channel
 from agent.say import say
+from agent.storage.audit import AuditRow
 
 SHOWN = 200
 """Lines of the audit on its page."""

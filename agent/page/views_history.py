@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from agent.control import Control
+from agent.light.timeline import Timeline
 from agent.page import export, guard
 from agent.page.picture import KINDS, MARKS, RANGES, picture
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get
 from agent.page.views import html
-from agent.timeline import Timeline
 
 ROWS = 200
 """Lines of the table, the newest; the files have all of their time."""

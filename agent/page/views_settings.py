@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from agent.config_fields import Field, fields, read
-from agent.config_help import title
-from agent.config_problem import parts
-from agent.configuration import WAITS, SettingsRefused
+from agent.config.current import WAITS, SettingsRefused
+from agent.config.fields import Field, fields, read
+from agent.config.help import title
+from agent.config.problem import parts
 from agent.control import Control
 from agent.errors import AgentError
 from agent.page import guard

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 
 from aiohttp import web
 
-from agent.config_fields import Field, fields, read
-from agent.configuration import SettingsRefused
+from agent.config.current import SettingsRefused
+from agent.config.fields import Field, fields, read
 from agent.control import Control
 from agent.dialstack.rest import RestClient
 from agent.dialstack.tokens import Tokens

@@ -6,13 +6,13 @@ from typing import TypeVar
 
 import msgspec
 
-from agent.audit import AuditRow
 from agent.control import DecisionRecord, Delivery, NoticeRecord, PlaceRecord, SavedAddress
 from agent.dialstack.civic import civic_from
 from agent.errors import AddressRefused, AgentError
 from agent.model import CivicAddress
 from agent.page.problems import PageError, code_of
 from agent.say import plain
+from agent.storage.audit import AuditRow
 
 T = TypeVar("T")
 

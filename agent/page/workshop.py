@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from agent.clock import Clock
-from agent.configuration import Configuration
+from agent.config.current import Configuration
 from agent.doctor.checkup import CheckUp
 from agent.doctor.result import Report
 

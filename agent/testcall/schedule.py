@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from agent.settings import CallTestSettings
+from agent.config.settings import CallTestSettings
 from agent.testcall.evidence import Evidence, Result, Subject
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

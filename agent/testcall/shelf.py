@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from agent.store import Store
+from agent.storage.store import Store
 from agent.testcall.evidence import Answer, Evidence
 
 KEEP_ROWS: Final = 500

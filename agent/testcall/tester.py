@@ -18,13 +18,13 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from agent.clock import Clock
+from agent.config.settings import CallTestSettings
 from agent.errors import AgentError, NeedsHuman
-from agent.liveness import waiting
-from agent.log import trace
 from agent.model import CallView, VoiceState
+from agent.runtime.liveness import waiting
+from agent.runtime.log import trace
+from agent.runtime.tasks import end
 from agent.say import say
-from agent.settings import CallTestSettings
-from agent.tasks import end
 from agent.testcall.evidence import OF_SOUND, Answer, Evidence, Result, Running, Subject
 from agent.testcall.notices import notices
 from agent.testcall.recording import Unreadable, whole

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from agent.engine import Engine
+from agent.light.wording import network_sentence
 from agent.model import VoiceState
 from agent.testcall.evidence import Subject
-from agent.wording import network_sentence
 
 
 class EngineWorld:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from agent import __version__
-from agent.settings import SipSettings
+from agent.config.settings import SipSettings
 from agent.voice.log import log
 
 Reread = Callable[[], tuple[SipSettings, str, list[str]]]
@@ -68,7 +68,7 @@ def list_audio() -> int:
 def read(config: FilePath) -> tuple[SipSettings, str, list[str]]:
     """Return settings, password and what is wrong with them, in sentences; never raises."""
     try:
-        from agent.config import load_sip, read_secret
+        from agent.config.load import load_sip, read_secret
 
         settings, problems = load_sip(config)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the phone must start

@@ -12,8 +12,8 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from agent.backoff import Backoff, Schedule
-from agent.liveness import waiting
 from agent.model import CallSound, CallView, CivicAddress, Registration, RegistrationKind, VoiceInstruction, VoiceState
+from agent.runtime.liveness import waiting
 from agent.voice.protocol import HEARTBEAT, LINE_LIMIT, VERSION, Message, decode, encode
 
 RECONNECT: Final = Schedule((0.05, 0.1, 0.2, 0.5, 1.0, 2.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from agent.settings import SipSettings
+from agent.config.settings import SipSettings
 from agent.voice import watch
 from agent.voice.call_values import Call
 from agent.voice.events import Body, Dial

@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from agent.config.settings import SipSettings
 from agent.model import VoiceInstruction
-from agent.settings import SipSettings
 from agent.voice import resolve, watch
 from agent.voice.audio import AudioPlan
 from agent.voice.events import StackError, StackPlan
@@ -142,7 +142,7 @@ class Line:
     def _newest_password(self) -> str:
         """Return the password as it stands in its file now: a corrected one is noticed at the next attempt."""
         with contextlib.suppress(Exception):  # whatever is wrong with the file, the phone goes on with what it has
-            from agent.config import read_secret
+            from agent.config.load import read_secret
 
             self._password = read_secret(self._settings.password_file, "sip-password")
         return self._password

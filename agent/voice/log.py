@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import Final
 
-from agent.journal import Journal, attached
+from agent.runtime.journal import Journal, attached
 
 _PRIORITY: Final = {"error": 3, "warning": 4, "info": 6, "debug": 7}
 """syslog's numbers, and the prefixes that journald reads (sd-daemon(3))."""

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from agent.model import Registration, RegistrationKind
-from agent.systemd import notify, watchdog_interval
+from agent.runtime.systemd import notify, watchdog_interval
 from agent.voice.call_values import Interlock
 
 EXTENSION: Final = 30.0

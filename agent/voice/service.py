@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Final, Literal
 
+from agent.config.settings import SipSettings
 from agent.model import Registration, RegistrationKind, VoiceInstruction
-from agent.settings import SipSettings
 from agent.voice import handover, protocol, resolve, state, watch
 from agent.voice.call_values import Call, Interlock
 from agent.voice.calls import Calls

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli_text import when
+from agent.cli.text import when
 from agent.clock import SANE_WALL
 from agent.errors import AgentError, Retry
 from agent.model import Gap, StatusKind
 from agent.notify.words import moment
 from agent.page.words import clock_time
-from agent.store import DecisionRow, Store
-from agent.undated import Undated
+from agent.storage.store import DecisionRow, Store
+from agent.storage.undated import Undated
 from tests.dialstack.bench import client, jwt, refused
 from tests.engine.virtual_world import World
 

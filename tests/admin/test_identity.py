@@ -10,7 +10,7 @@ import pytest
 from agent.app import App
 from agent.identity import BOUND, NAME, Marks, claim, read, same
 from agent.model import CivicAddress
-from agent.store import Store
+from agent.storage.store import Store
 from agent.voice import state
 
 OFFICE = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", "Suite 400")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import Journal, attached
-from agent.log import JournalHandler
-from agent.messages import MESSAGES, find
+from agent.runtime.journal import Journal, attached
+from agent.runtime.log import JournalHandler
+from agent.runtime.messages import MESSAGES, find
 from tests.admin.journald import CATALOG, ROOT, journal_of
 
 LARGE = 3_000_000
@@ -224,7 +224,7 @@ def test_an_over_problem_and_an_ordinary_call_need_no_explanation() -> None:
 # ------------------------------------------------------------------ with journald
 
 _SPEAK = f"""
-from agent.journal import Journal
+from agent.runtime.journal import Journal
 journal = Journal("dialstack-voice")
 assert journal.write("call", "call to=933", 6, {{"emergency": True, "state": "calling", "to": "933"}})
 assert journal.write("log", "x" * {LARGE} + "\\nend", 6, {{}})

@@ -16,16 +16,16 @@ from pathlib import Path
 import pytest
 
 from agent import __version__
-from agent.cli import build_parser
-from agent.cli_client import EXIT_CODES
-from agent.config_schema import SCHEMA
+from agent.cli.client import EXIT_CODES
+from agent.cli.main import build_parser
+from agent.config.schema import SCHEMA
 from agent.dialstack.civic import FIELDS
 from agent.manual import keys
 from agent.manual.__main__ import files, main
 from agent.manual.pages import CREDENTIALS
 from agent.manual.roff import Page
 from agent.manual.walk import walk
-from agent.messages import MESSAGES
+from agent.runtime.messages import MESSAGES
 from tests.admin.journald import ROOT
 
 TEXTS = files()

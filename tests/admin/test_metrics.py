@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.lag import Lag
+from agent.config.settings import PageSettings
+from agent.light.tally import Tally
 from agent.metrics import Family, Metrics, gauge, render
 from agent.model import CallView, Gap, StatusKind, VoiceState
 from agent.page.server import PageServer
-from agent.settings import PageSettings
-from agent.tally import Tally
+from agent.runtime.lag import Lag
 from agent.testcall.evidence import Answer, Evidence, Result, Subject
 from tests.admin.journald import ROOT
 from tests.engine.virtual_world import SITES, World

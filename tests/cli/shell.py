@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli import main
+from agent.cli.main import main
 from tests.page.serving import ThreadServer, thread_server
 
 ROOT = Path(__file__).parents[2]

@@ -44,7 +44,7 @@ def test_a_weak_pin_is_refused_with_words(shell: Shell, monkeypatch: pytest.Monk
 def test_at_a_terminal_it_is_typed_twice_without_echo(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = iter([STAFF_PIN, "402817"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("agent.cli_access.getpass.getpass", lambda _prompt: next(typed))
+    monkeypatch.setattr("agent.cli.access.getpass.getpass", lambda _prompt: next(typed))
     code, _, err = shell("pin", "set")
     assert (code, "The two PINs are not the same." in err) == (1, True)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from agent.cli import main
+from agent.cli.main import main
 from tests.cli.shell import ROOT
 
 CALL = {"type": "call", "call": 1, "to": "933", "direction": "out", "emergency": True, "at": 1.0, "reason": ""}

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from agent import cli_local
-from agent.cli import main
+from agent.cli import local as cli_local
+from agent.cli.main import main
 from tests.cli.shell import DEPOT_OPTIONS, ROOT, Shell, served, shell
 from tests.page.serving import ThreadServer
 
@@ -143,7 +143,7 @@ def test_the_exit_codes_stand_in_the_help(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_asking_the_daemon_imports_no_web_framework() -> None:
-    code = "import sys; from agent.cli import main; main(['--socket', '/nonexistent', 'status']); print(*sys.modules)"
+    code = "import sys, agent.cli.main as m; m.main(['--socket', '/nonexistent', 'status']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"aiohttp", "asyncio", "jinja2", "msgspec", "yarl", "pyroute2"}

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli_client import EXIT_CODES, FAILED, UNTOUCHED, Failure, not_running
+from agent.cli.client import EXIT_CODES, FAILED, UNTOUCHED, Failure, not_running
 
 AGENT = Path(__file__).parent.parent.parent / "agent"
 
 
 def test_every_failure_says_what_to_do_and_has_a_code() -> None:
     found = 0
-    for path in AGENT.glob("cli*.py"):
+    for path in AGENT.glob("cli/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Failure":
                 found += 1

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent.config.settings import PlatformSettings
 from agent.dialstack.ports import Token
 from agent.dialstack.rest import RestClient
 from agent.dialstack.signalling import SUBPROTOCOL, WebSocketSession, WebSocketSignalling
 from agent.errors import AgentError, NeedsHuman
 from agent.model import CivicAddress
-from agent.settings import PlatformSettings
 
 CIVIC = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", "Suite 400")
 ELSEWHERE = {

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.settings import PlatformSettings
 from agent.dialstack import signalling as module
 from agent.dialstack.ports import Closed, Denied, Ended, Token
 from agent.dialstack.signalling import WebSocketSession, signalling_url
 from agent.errors import AgentError, Backoff, NeedsHuman, Retry
-from agent.settings import PlatformSettings
 from tests.dialstack.bench import client, refused, session
 from tests.simulator.world import HOME, World, run, world
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from agent.config.settings import PlatformSettings, TokenSettings
 from agent.dialstack import tokens as module
 from agent.dialstack.ports import Token
 from agent.dialstack.rest import RestClient
 from agent.dialstack.tokens import EARLY, Tokens, parse
 from agent.errors import AgentError, NeedsHuman, Retry
-from agent.settings import PlatformSettings, TokenSettings
 from tests.dialstack.bench import Clock, Served, jwt, refused, serving
 from tests.simulator.world import ADDRESSES, run, world
 

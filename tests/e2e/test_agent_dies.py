@@ -91,7 +91,7 @@ def next_version(folder: Path) -> Path:
     shutil.copytree(ROOT / "agent", tree / "agent", ignore=shutil.ignore_patterns("__pycache__"))
     init = tree / "agent" / "__init__.py"
     init.write_text(init.read_text() + f'\n__version__ = "{NEXT}"\n')
-    database = tree / "agent" / "database.py"
+    database = tree / "agent" / "storage" / "database.py"
     text = database.read_text()
     assert text.count("\nSCHEMA_VERSION = ") == 1
     database.write_text(

@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from agent.config.settings import PlatformSettings
 from agent.dialstack.answers import problem
 from agent.dialstack.frames import TOKEN_CODES
 from agent.dialstack.ports import Closed, Denied, Ended, Token
 from agent.dialstack.rest import RestClient
 from agent.errors import AgentError, Backoff, NeedsHuman, Retry
-from agent.settings import PlatformSettings
 from agent.simulator.core import Platform
 from agent.simulator.refusal import Refusal
 from agent.simulator.sessions import Send

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from agent.config.settings import DeviceSettings, Settings
 from agent.desk import Desk
 from agent.dialstack.binding import BindingWorker
 from agent.engine import Engine
@@ -24,8 +25,7 @@ from agent.model import (
 )
 from agent.network.place import judge
 from agent.notify.side import NoticeSide
-from agent.settings import DeviceSettings, Settings
-from agent.store import Store
+from agent.storage.store import Store
 from tests.engine.virtual_loop import VirtualClock, VirtualLoop
 from tests.engine.virtual_platform import USER, Seen, VirtualPlatform, VirtualRest
 from tests.engine.virtual_voice import VirtualVoice

@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Self
 
 from agent.clock import SystemClock
+from agent.config.settings import NetworkSettings
 from agent.lab.lab import Lab
 from agent.lab.namespaces import setns
 from agent.lab.topology import PLATFORM
 from agent.model import Gap, NetworkState
 from agent.network.penalty import Pace
 from agent.network.watch import NetworkWatcher
-from agent.settings import NetworkSettings
 
 PATIENCE = 15.0
 """Seconds until a test gives up; no expectation about speed."""

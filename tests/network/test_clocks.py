@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from agent.clock import SystemClock
+from agent.config.settings import NetworkSettings
 from agent.model import Gap, NetworkState
 from agent.network.netlink import Reader
 from agent.network.watch import NetworkWatcher
-from agent.settings import NetworkSettings
 
 
 class SteppedClock(SystemClock):

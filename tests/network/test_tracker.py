@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from agent.config.settings import NetworkSettings
 from agent.model import NetworkState
 from agent.network.penalty import Pace
 from agent.network.snapshot import EMPTY, Snapshot
 from agent.network.tracker import Tracker
-from agent.settings import NetworkSettings
 from tests.network.builders import HOME_MAC, OFFICE_MAC, ethernet, office, unplugged
 
 VRRP = "00:00:5e:00:01:0a"

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
+from agent.config.settings import NetworkSettings
 from agent.lab import noise
 from agent.lab.lab import Lab
 from agent.lab.topology import PLATFORM6, ROUTERS
 from agent.model import NetworkState, Strength
 from agent.network.penalty import Pace
-from agent.settings import NetworkSettings
 from tests.network.rig import Rig
 
 pytestmark = pytest.mark.netns

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.config.settings import NetworkSettings
 from agent.model import Observation, Place, Strength, VerdictKind
 from agent.network import wifi
 from agent.network.evidence import GatewayEvidence
@@ -20,7 +21,6 @@ from agent.network.place import judge, observe
 from agent.network.snapshot import Snapshot, Wifi, build
 from agent.network.tracker import Tracker
 from agent.network.wifi import WifiReader, answers, attribute, bssid, family_id, family_request, fields, ssid
-from agent.settings import NetworkSettings
 from tests.network.builders import HOME_MAC, OFFICE_MAC, ON, dump, office
 
 AP1, AP2, HOME_AP = "a4:00:00:00:00:01", "a4:00:00:00:00:02", "b8:00:00:00:00:01"

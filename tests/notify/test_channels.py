@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import SystemClock
+from agent.config.settings import CommandSettings, EmailSettings, Settings, WebhookSettings
 from agent.errors import AgentError, Backoff, NeedsHuman, Retry
 from agent.notify import command, mail, webhook
 from agent.notify.channels import Channel, build
@@ -23,7 +24,6 @@ from agent.notify.core import Kind, with_event
 from agent.notify.mail import Mail, compose
 from agent.notify.notice import Event, Notice
 from agent.notify.webhook import SIGNATURE, Webhook, sign
-from agent.settings import CommandSettings, EmailSettings, Settings, WebhookSettings
 
 from .conftest import Authority
 from .samples import NOON, notice

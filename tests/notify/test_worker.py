@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.settings import DeviceSettings, NotifySettings, Settings, SipSettings
 from agent.errors import NeedsHuman, Retry
 from agent.notify.core import Kind
 from agent.notify.notice import Call, Event, Notice, Where
 from agent.notify.worker import Notifier
-from agent.settings import DeviceSettings, NotifySettings, Settings, SipSettings
-from agent.store import Store
-from agent.tasks import end
+from agent.runtime.tasks import end
+from agent.storage.store import Store
 from tests.engine.virtual_loop import VirtualLoop
 
 from .samples import HOME, NOON, PROVEN, call

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.messages import MESSAGES
+from agent.runtime.messages import MESSAGES
 from tests.package.conftest import NEWER
 from tests.package.machine import Machine
 

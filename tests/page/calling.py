@@ -10,10 +10,10 @@ from typing import Any
 
 from agent.callbook import CallBook
 from agent.calling import Calling
+from agent.config.settings import CallTestSettings
 from agent.model import CivicAddress, VoiceState
 from agent.refusals import Standing
-from agent.settings import CallTestSettings
-from agent.store import Store
+from agent.storage.store import Store
 from agent.testcall.evidence import Subject
 from agent.testcall.shelf import Shelf
 from agent.testcall.tester import CallTester

@@ -9,8 +9,8 @@ from typing import Any
 
 from agent.control import DecisionRecord, Delivery, Emergency, NoticeRecord, Overview, PlaceRecord, SavedAddress, Step
 from agent.errors import AddressGone, AddressRefused, AgentError, NeedsHuman
+from agent.light.timeline import Mark, State, Timeline, timeline
 from agent.model import Ask, CivicAddress, Status, StatusKind
-from agent.timeline import Mark, State, Timeline, timeline
 
 NOON = 1_795_500_000.0
 """Wall clock of the tests: Tue 24 Nov 2026, 06:00 UTC."""

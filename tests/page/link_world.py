@@ -14,13 +14,13 @@ from unittest import mock
 
 import aiohttp
 
+from agent.config.settings import PageSettings
 from agent.page import pins as pins_module
 from agent.page.access import Access
 from agent.page.links import LinkAddress
 from agent.page.pins import Pins
 from agent.page.routes import Role
 from agent.page.server import PageServer
-from agent.settings import PageSettings
 from tests.page.calling import Parts
 from tests.page.client import token_in
 from tests.page.fake_control import NOON, FakeControl

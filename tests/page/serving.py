@@ -13,9 +13,9 @@ from typing import Self, TypeVar
 import aiohttp
 
 from agent.calling import Calling
+from agent.config.settings import PageSettings
 from agent.page.server import PageServer
 from agent.page.workshop import Workshop
-from agent.settings import PageSettings
 from tests.page.calling import Parts
 from tests.page.fake_control import NOON, FakeControl
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from agent.audit import AuditRow
 from agent.page import door, link_port
 from agent.page.link_port import MAX_FROM_ONE
 from agent.page.routes import Role
+from agent.storage.audit import AuditRow
 from tests.page.client import next_event, post, text_of, token_in
 from tests.page.fake_control import NOON, FakeControl
 from tests.page.link_world import (

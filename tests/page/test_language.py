@@ -18,7 +18,7 @@ from babel.messages import pofile
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from jinja2 import nodes
 
-from agent.config_schema import SCHEMA
+from agent.config.schema import SCHEMA
 from agent.page import catalog, language
 from agent.page.render import Renderer
 from agent.page.settings_words import LABELS
@@ -149,13 +149,13 @@ TEMPLATES = sorted((AGENT / "page" / "templates").glob("*.html"))
 HOLES = re.compile(r"\{\w*[^}]*\}|%\(\w+\)s|</?[a-z]+[^>]*>|`[^`]*`")
 """What a translation must hold exactly as the original does."""
 NOT_SHOWN = (
-    "cli*.py",
+    "cli/*",
     "lab/*",
     "simulator/*",
     "voice/*",
     "manual/*",
-    "journal.py",
-    "messages.py",
+    "runtime/journal.py",
+    "runtime/messages.py",
     "page/api*.py",
     "page/wire.py",
 )

@@ -11,10 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from agent.config.settings import PageSettings
 from agent.errors import NeedsHuman
 from agent.page import door, guard
 from agent.page.sockets import listen_tcp
-from agent.settings import PageSettings
 from tests.page.client import Client, play, post, text_of
 from tests.page.fake_control import FakeControl
 from tests.page.serving import make_server, serving

@@ -13,11 +13,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from agent.config.settings import PageSettings
 from agent.errors import NeedsHuman
 from agent.page import certificate
 from agent.page.links import Links
 from agent.page.routes import Role
-from agent.settings import PageSettings
 from tests.page.client import text_of
 from tests.page.link_world import (
     LAN,

@@ -11,9 +11,9 @@ import pytest
 
 from agent.control import SavedAddress
 from agent.errors import Backoff, NeedsHuman
+from agent.light.timeline import Mark, State
 from agent.model import Ask, Reasons, StatusKind
 from agent.page import forms, words
-from agent.timeline import Mark, State
 from tests.page.client import Client, play, post, text_of, token_in
 from tests.page.fake_control import DEPOT, NOON, OFFICE, FakeControl, overview, steps
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agent import config_overlay
-from agent.config_schema import SCHEMA
+from agent.config import overlay as config_overlay
+from agent.config.schema import SCHEMA
 from agent.page.settings_words import groups
 from tests.page.client import Client, Scenario, post, text_of
 from tests.page.fake_control import NOON, FakeControl

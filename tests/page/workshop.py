@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from agent.clock import SystemClock
-from agent.configuration import Configuration
+from agent.config.current import Configuration
 from agent.doctor.checkup import CheckUp
 from agent.doctor.result import TITLES, Finding, Report, Result
 from agent.doctor.world import World

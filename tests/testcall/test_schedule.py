@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import msgspec
 import pytest
 
+from agent.config.settings import CallTestSettings
 from agent.model import CivicAddress
-from agent.settings import CallTestSettings
 from agent.testcall.evidence import Evidence, Result, Subject
 from agent.testcall.schedule import SETTLE, Moment, against, within
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.store import Store
+from agent.storage.store import Store
 from agent.testcall import shelf as subject
 from agent.testcall.evidence import Answer, Evidence, Result
 from agent.testcall.shelf import Shelf

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.config.settings import CallTestSettings
 from agent.errors import NeedsHuman
 from agent.model import CallView, VoiceState
-from agent.settings import CallTestSettings
-from agent.store import Store
-from agent.tasks import end
+from agent.runtime.tasks import end
+from agent.storage.store import Store
 from agent.testcall.evidence import Answer, Evidence, Result, Subject
 from agent.testcall.notices import notices
 from agent.testcall.schedule import SETTLE

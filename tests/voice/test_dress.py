@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from agent.config.settings import SipSettings
 from agent.model import CivicAddress
-from agent.settings import SipSettings
 from agent.voice import dress
 from agent.voice.call_values import Call
 from agent.voice.calls import Calls

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent.settings import SipSettings
+from agent.config.settings import SipSettings
 from agent.voice.call_values import Call, Interlock
 from agent.voice.calls import Calls
 from agent.voice.events import CallEvent, Dial, Wish

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from agent.light.timeline import Mark, State
 from agent.model import CivicAddress, StatusKind
-from agent.packed import pack, unpack
 from agent.people import who
 from agent.say import say
-from agent.timeline import Mark, State
+from agent.storage.packed import pack, unpack
 
 KEEP = 20_000
 """Rows: a year of an ordinary device, some days of one that flaps all the time; four megabytes."""

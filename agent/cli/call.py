@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent import cli_text as text
-from agent.cli_client import FAILED, NOT_RUNNING, OK, Failure
-from agent.cli_commands import configured
-from agent.cli_local import part
+from agent.cli import text
+from agent.cli.client import FAILED, NOT_RUNNING, OK, Failure
+from agent.cli.commands import configured
+from agent.cli.local import part
 
 DEFAULT_SOCKET = Path("/run/dialstack-voice/voice.sock")
 STATES = {

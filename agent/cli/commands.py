@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from agent import cli_text as text
-from agent.cli_client import FAILED, NOT_BOUND, OK, USAGE, Client, Failure
+from agent.cli import text
+from agent.cli.client import FAILED, NOT_BOUND, OK, USAGE, Client, Failure
 
 CIVIC_OPTIONS = ("number", "street", "unit", "city", "state", "postal_code", "country")
 """Options of `confirm` and `addresses add`, as argparse names them."""

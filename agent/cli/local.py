@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from agent import __version__
-from agent import cli_text as text
-from agent.cli_client import CONFIG_INVALID, FAILED, OK, Client, Failure
-from agent.cli_commands import client, show
+from agent.cli import text
+from agent.cli.client import CONFIG_INVALID, FAILED, OK, Client, Failure
+from agent.cli.commands import client, show
 
 VERSION_TIMEOUT = 2.0
 """Seconds that `version` waits for the daemon's own."""
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 def check_config(args: argparse.Namespace) -> int:
     """Check a configuration and show every error in it."""
-    config = part("agent.config")
+    config = part("agent.config.load")
     file: Path = args.file or args.config
     try:
         settings = config.load(file)

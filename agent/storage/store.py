@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from agent.audit import Audit
-from agent.database import copy_into_memory, open_database, set_aside
 from agent.decide import Memory
 from agent.model import CivicAddress, Confirmation, Observation, Place
-from agent.packed import pack, unpack
-from agent.past import Past
 from agent.say import plain
+from agent.storage.audit import Audit
+from agent.storage.database import copy_into_memory, open_database, set_aside
+from agent.storage.packed import pack, unpack
+from agent.storage.past import Past
 
 KEEP_DECISIONS = 5000
 """Rows: months of an ordinary device, half a megabyte."""

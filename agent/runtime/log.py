@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from agent.journal import Journal, attached
+from agent.runtime.journal import Journal, attached
 
 _logger = logging.getLogger("agent")
 _encode = msgspec.json.Encoder(enc_hook=str).encode

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent import cli_text as text
-from agent.cli_client import FAILED, OK, Failure
-from agent.cli_commands import client, show
+from agent.cli import text
+from agent.cli.client import FAILED, OK, Failure
+from agent.cli.commands import client, show
 
 MAX_LINE = 64
 """Characters of a PIN that are read: more than any has."""

@@ -8,11 +8,11 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from agent.config import Layers
-from agent.config_help import meaning, plain
-from agent.config_overlay import Change
-from agent.config_schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
-from agent.settings import Settings
+from agent.config.help import meaning, plain
+from agent.config.load import Layers
+from agent.config.overlay import Change
+from agent.config.schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
+from agent.config.settings import Settings
 
 
 class Kind(enum.StrEnum):

@@ -1,6 +1,6 @@
 """The configuration in force: what a person changes is checked, kept on disk, then applied, or waits for a call to end.
 
-The only writer of the overlay (`config_overlay.py`). Nothing is applied during an emergency (S4): until it is over, the
+The only writer of the overlay (`overlay.py`). Nothing is applied during an emergency (S4): until it is over, the
 files that both processes read stay as they are, and the change lies beside them.
 """
 
@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
-from agent import config_overlay
 from agent.clock import Clock
-from agent.config import Layers, layers_with, load_layers
-from agent.config_overlay import Overlay
-from agent.config_problem import parts
-from agent.config_schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
+from agent.config import overlay as config_overlay
+from agent.config.load import Layers, layers_with, load_layers
+from agent.config.overlay import Overlay
+from agent.config.problem import parts
+from agent.config.schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
 from agent.errors import NeedsHuman
-from agent.log import trace
+from agent.runtime.log import trace
 from agent.say import say
 from agent.system_words import os_words
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from agent.clock import Clock
-from agent.liveness import waiting
+from agent.runtime.liveness import waiting
 
 EVERY = 5.0
 """Seconds between looks: two wakeups in ten seconds are nothing, a hang of half a minute is seen."""

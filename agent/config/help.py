@@ -1,6 +1,6 @@
 """What each setting means, taken from the docstrings of `settings.py`: for the settings page and for `agent.toml`.
 
-`python -m agent.config_help > config/agent.toml` writes the packaged file anew.
+`python -m agent.config.help > config/agent.toml` writes the packaged file anew.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.config_schema import SCHEMA
+from agent.config.schema import SCHEMA
+from agent.config.settings import Settings
 from agent.say import Said, say
-from agent.settings import Settings
 
 COLUMN = 40
 """Where comments stand in agent.toml, if the value lets them."""

@@ -1,7 +1,7 @@
-"""The configuration as frozen values: what `config.py` reads out of `agent.toml`, one docstring a field.
+"""The configuration as frozen values: what `load.py` reads out of `agent.toml`, one docstring a field.
 
-The docstrings are the help of the settings page and the comments of `config/agent.toml` (`config_help.py`); after a
-change here run `python -m agent.config_help > config/agent.toml`.
+The docstrings are the help of the settings page and the comments of `config/agent.toml` (`help.py`); after a
+change here run `python -m agent.config.help > config/agent.toml`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ import contextlib
 import sqlite3
 
 from agent.clock import Clock
-from agent.log import trace
 from agent.model import StatusKind
-from agent.store import Store
+from agent.runtime.log import trace
+from agent.storage.store import Store
 
 FRESH = 2.0
 """Seconds within which a kernel event is taken as what put the light out."""

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from agent import messages
+from agent.runtime import messages
 
 SOCKET: Final = "/run/systemd/journal/socket"
 PREFIX: Final = "DIALSTACK_"

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import tomli
 
-from agent.config_problem import problem
-from agent.config_values import words
+from agent.config.problem import problem
+from agent.config.values import words
 from agent.say import say, sentences
 from agent.system_words import os_words
 

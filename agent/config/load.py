@@ -1,6 +1,6 @@
 """`agent.toml` to frozen settings: every error at once, with file, section.key, what must be, and did-you-mean.
 
-Two layers: the packaged file, and over it what was set on the page (`config_overlay.py`, in `paths.state`).
+Two layers: the packaged file, and over it what was set on the page (`overlay.py`, in `paths.state`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import Any
 
 import tomli
 
-from agent import config_overlay
-from agent import config_values as v
-from agent.config_overlay import Overlay
-from agent.config_problem import no_such_key, no_such_section, problem
-from agent.config_schema import INLINE_SECRETS, SCHEMA, SECRET_FILES
-from agent.config_secrets import read_secret
+from agent.config import overlay as config_overlay
+from agent.config import values as v
+from agent.config.overlay import Overlay
+from agent.config.problem import no_such_key, no_such_section, problem
+from agent.config.schema import INLINE_SECRETS, SCHEMA, SECRET_FILES
+from agent.config.secrets import read_secret
+from agent.config.settings import Settings, SipSettings
 from agent.dialstack.civic import FIELDS as CIVIC_FIELDS
 from agent.dialstack.civic import civic_from
 from agent.errors import NeedsHuman
 from agent.model import CivicAddress
 from agent.say import say
-from agent.settings import Settings, SipSettings
 from agent.system_words import os_words
 
 __all__ = [

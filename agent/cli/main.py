@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent import __version__
-from agent import cli_access as who_may
-from agent import cli_call as calling
-from agent import cli_commands as commands
-from agent import cli_local as local
-from agent import cli_notices as notices
-from agent import cli_text as text
-from agent.cli_client import EXIT_CODES, FAILED, USAGE, Failure
-from agent.cli_doctor import doctor
-from agent.cli_test import test_933
+from agent.cli import access as who_may
+from agent.cli import call as calling
+from agent.cli import commands, local, notices, text
+from agent.cli.client import EXIT_CODES, FAILED, USAGE, Failure
+from agent.cli.doctor import doctor
+from agent.cli.test_call import test_933
 
 DEFAULT_CONFIG = "/etc/dialstack-agent/agent.toml"
 INTERRUPTED = 130

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent import cli_text as text
-from agent.cli_client import FAILED, NOT_RUNNING, OK, Client, Failure
-from agent.cli_commands import client, show
+from agent.cli import text
+from agent.cli.client import FAILED, NOT_RUNNING, OK, Client, Failure
+from agent.cli.commands import client, show
 
 PATIENCE = 60.0
 """Seconds for the agent's check-up: five stages of at most 15 s, which never all take that long."""
@@ -48,7 +48,7 @@ def _ask(agent: Client, *, bundle: bool) -> dict[str, Any]:
 async def _here(config: Path, *, bundle: bool) -> dict[str, Any]:
     """Make the check-up in this process: nothing is known of the binding, everything else is tested."""
     from agent.clock import SystemClock
-    from agent.config import load_layers
+    from agent.config.load import load_layers
     from agent.doctor import bundle as packing
     from agent.doctor.examine import examine
     from agent.doctor.world import World

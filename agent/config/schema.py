@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent import config_values as v
-from agent.model import CivicAddress
-from agent.settings import (
+from agent.config import values as v
+from agent.config.settings import (
     CallTestSettings,
     CommandSettings,
     DeviceSettings,
@@ -20,6 +19,7 @@ from agent.settings import (
     TokenSettings,
     WebhookSettings,
 )
+from agent.model import CivicAddress
 
 SCHEMA: dict[str, tuple[type[Any], dict[str, v.Validator]]] = {
     "sip": (

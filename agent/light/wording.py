@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from agent.control import Step
 from agent.dialstack.proof import voice_presents
+from agent.light.status import Scene
 from agent.model import Ask, CivicAddress, LinkKind, NetworkState, Registration, RegistrationKind, VoiceState
 from agent.say import say
-from agent.status import Scene
 
 VOICE_DEAD = say("The telephone program does not run.")
 _VOICE_COMES = say("The telephone program is being connected.")

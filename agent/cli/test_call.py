@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent import cli_text as text
-from agent.cli_call import DEFAULT_SOCKET
-from agent.cli_client import FAILED, NOT_RUNNING, OK, Failure
-from agent.cli_commands import client, configured
-from agent.cli_local import part
+from agent.cli import text
+from agent.cli.call import DEFAULT_SOCKET
+from agent.cli.client import FAILED, NOT_RUNNING, OK, Failure
+from agent.cli.commands import client, configured
+from agent.cli.local import part
 
 POLL = 0.5
 """Seconds between looks at a test call that is being made."""
@@ -110,7 +110,7 @@ def _alone(args: argparse.Namespace, failure: Failure) -> int:
     """Call 933 from here: it must work while the agent is stopped; nothing is filed then."""
     import asyncio
 
-    alone, settings = part("agent.testcall.alone"), part("agent.config").load_sip(args.config)[0]
+    alone, settings = part("agent.testcall.alone"), part("agent.config.load").load_sip(args.config)[0]
     socket = configured(args.config, "sip", DEFAULT_SOCKET)
     if not args.json:
         text.warn(f"{failure.error['happened']} The call is made from here, and its evidence is not kept.")

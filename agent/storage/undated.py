@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.clock import SANE_WALL
-from agent.store import Store
+from agent.storage.store import Store
 
 _TABLES = """
 SELECT m.name FROM sqlite_master m WHERE m.type = 'table'

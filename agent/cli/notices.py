@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from agent import cli_text as text
-from agent.cli_client import FAILED, OK
-from agent.cli_commands import client, show
+from agent.cli import text
+from agent.cli.client import FAILED, OK
+from agent.cli.commands import client, show
 
 MAX_NOTICES = 500
 """As many as are kept."""

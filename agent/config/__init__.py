@@ -1,0 +1,1 @@
+"""`agent.toml` and what is set on the page: read, checked, explained, kept, and the one configuration in force."""

@@ -1,0 +1,1 @@
+"""What every process of the agent needs to run unattended: tasks, supervision, watchdog, journal."""
