@@ -19,6 +19,7 @@ from agent.calling import assemble
 from agent.clock import SANE_WALL, SystemClock
 from agent.config.current import Configuration
 from agent.config.settings import Settings
+from agent.config.side import consequences
 from agent.desk import Desk
 from agent.doctor import bundle
 from agent.doctor.checkup import CheckUp
@@ -66,7 +67,8 @@ class App:
     def __init__(self, config: Path) -> None:
         self.clock = SystemClock()
         self.configuration = Configuration(config, self.clock)
-        settings, problems = self.configuration.layers.settings, self.configuration.layers.problems
+        layers = self.configuration.layers
+        settings, problems = layers.settings, layers.grave
         self.settings = settings
         self.rng = random.Random()  # noqa: S311 - jitter
         self.liveness = Liveness(self.clock)
@@ -76,6 +78,7 @@ class App:
         )
         self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
         self.engine.config_problems, self.engine.store_problem = problems, store_problem
+        self.engine.side_problems = consequences(layers.mistakes)
         self.platform = PlatformSide(settings, self.engine, self.clock, self.rng)
         if not problems:
             self.engine.worker = self.platform.worker
@@ -128,8 +131,9 @@ class App:
     def _world(self) -> World:
         layers, engine = self.configuration.layers, self.engine
         return World(
-            layers.settings, self.clock, layers.problems, self.desk.overview, engine.user, engine.store_problem
-        )
+            layers.settings, self.clock, layers.grave, consequences(layers.mistakes), self.desk.overview, engine.user,
+            engine.store_problem,
+        )  # fmt: skip
 
     async def _bundle(self, report: Report) -> Mapping[str, str]:
         more = {
@@ -156,7 +160,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
-        for problem in self.engine.config_problems:
+        for problem in self.configuration.layers.problems:
             trace("config", problem=problem)
         if self.engine.store_problem is not None:
             trace("store", problem=self.engine.store_problem)

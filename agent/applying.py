@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from agent.config.current import Configuration
 from agent.config.load import Layers
 from agent.config.settings import Settings
+from agent.config.side import consequences
 from agent.runtime.log import trace
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ class Applier:
         changed = sections(was, now)
         trace("settings_applied", sections=sorted(changed), problems=len(new.problems))
         self.waits_for_restart |= changed - LIVE
-        self._engine.configure(now, new.problems)
+        for problem in set(new.problems) - set(old.problems):
+            trace("config", problem=problem)
+        self._engine.configure(now, new.grave, consequences(new.mistakes))
         fresh_secret = any(old.overlay.changed.get(key) != new.overlay.changed.get(key) for key in TOKEN_SECRETS)
         if fresh_secret or changed & {"platform", "token"}:
             await self._platform.renew(now)
             self._desk.use(self._platform.rest)
-        elif old.problems and not new.problems:
+        elif old.grave and not new.grave:
             self._engine.adopt(self._platform.worker)
         hosts = (now.sip.registrar, urlsplit(now.platform.api).hostname or "")
         if "network" in changed or hosts != (was.sip.registrar, urlsplit(was.platform.api).hostname or ""):

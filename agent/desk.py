@@ -129,6 +129,7 @@ class Desk:
             found.append(engine.here.refused.happened)
         if engine.voice.interlock:
             found.append(say("An emergency call or its callback time is on: nothing is changed until it is over."))
+        found += engine.side_problems
         if self.calling is not None:
             found += self.calling.notices()
         return (*found, *self.page_problems())

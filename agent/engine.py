@@ -95,6 +95,9 @@ class Engine:
         self.here = _Generation()
         self.worker: BindingWorker | None = None
         self.config_problems: tuple[str, ...] = ()
+        """Lines that keep an address from being bound."""
+        self.side_problems: tuple[str, ...] = ()
+        """Sentences about mistakes in side matters, for the notices."""
         self.store_problem: str | None = None
         self.light = Light(StatusKind.CONNECTING, "starting", "", "")
         self.light_since = clock.wall()
@@ -121,10 +124,10 @@ class Engine:
 
     # ------------------------------------------------------------------ settings
 
-    def configure(self, settings: Settings, problems: tuple[str, ...]) -> None:
+    def configure(self, settings: Settings, problems: tuple[str, ...], side: tuple[str, ...] = ()) -> None:
         """Take other settings; what follows from them is decided at once."""
         self.settings = settings
-        self.config_problems = problems
+        self.config_problems, self.side_problems = problems, side
         self.policy = Policy(mobility=settings.device.mobility, configured=settings.address)
         self.user = settings.token.user or self.store.user() or ""
         self._load()

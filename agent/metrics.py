@@ -152,7 +152,11 @@ class Metrics:
         yield counter("dialstack_api_requests_total", "Requests to the platform's API.", self._platform.requests)
         yield counter("dialstack_api_writes_total", "Those of them that change something.", self._platform.writes)
         yield gauge("dialstack_token_expiry_timestamp_seconds", "Unix time at which the token ends.", self._token_end())
-        yield gauge("dialstack_config_problems", "Errors in the configuration.", len(engine.config_problems))
+        yield gauge(
+            "dialstack_config_problems",
+            "Errors in the configuration.",
+            len(engine.config_problems) + len(engine.side_problems),
+        )
         yield gauge("dialstack_store_usable", "1 while answers survive a restart.", engine.store_problem is None)
 
     def _token_end(self) -> float | None:

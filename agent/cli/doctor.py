@@ -49,12 +49,13 @@ async def _here(config: Path, *, bundle: bool) -> dict[str, Any]:
     """Make the check-up in this process: nothing is known of the binding, everything else is tested."""
     from agent.clock import SystemClock
     from agent.config.load import load_layers
+    from agent.config.side import consequences
     from agent.doctor import bundle as packing
     from agent.doctor.examine import examine
     from agent.doctor.world import World
 
     layers = load_layers(config)
-    world = World(layers.settings, SystemClock(), layers.problems)
+    world = World(layers.settings, SystemClock(), layers.grave, consequences(layers.mistakes))
     report = await examine(world, by="command line")
     files = await packing.files(report, layers, world) if bundle else {}
     return {"report": report.plain(), "name": packing.name_at(report.at), "files": files}

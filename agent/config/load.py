@@ -1,6 +1,7 @@
 """`agent.toml` to frozen settings: every error at once, with file, section.key, what must be, and did-you-mean.
 
-Two layers: the packaged file, and over it what was set on the page (`overlay.py`, in `paths.state`).
+Two layers: the packaged file, and over it what was set on the page (`overlay.py`, in `paths.state`). What is
+wrong in a side matter (`side.py`) costs that matter alone.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import tomli
-
 from agent.config import overlay as config_overlay
+from agent.config import side
 from agent.config import values as v
+from agent.config.document import NO_FILE, Document, read
 from agent.config.overlay import Overlay
-from agent.config.problem import no_such_key, no_such_section, problem
-from agent.config.schema import INLINE_SECRETS, SCHEMA, SECRET_FILES
+from agent.config.problem import Mistake, nearest, no_such_key, no_such_section, problem
+from agent.config.schema import INLINE_SECRETS, SCHEMA, SECRET_FILES, SIDE
 from agent.config.secrets import read_secret
 from agent.config.settings import Settings, SipSettings
 from agent.dialstack.civic import FIELDS as CIVIC_FIELDS
@@ -24,7 +25,6 @@ from agent.dialstack.civic import civic_from
 from agent.errors import NeedsHuman
 from agent.model import CivicAddress
 from agent.say import say
-from agent.system_words import os_words
 
 __all__ = [
     "ConfigError",
@@ -37,18 +37,16 @@ __all__ = [
     "read_secret",
 ]
 
-MAX_FILE = 256 * 1024
-"""Bytes: a configuration is a page of text."""
-NO_FILE = say("there is no such file; start from the packaged agent.toml")
-
 
 class ConfigError(NeedsHuman):
     """The configuration is invalid; `problems` has one line each."""
 
-    def __init__(self, path: Path, problems: list[str]) -> None:
+    def __init__(self, path: Path, layers: Layers) -> None:
+        problems = list(layers.problems)
+        reach = "no address is bound." if layers.grave else "the address is not touched by it, what is named above is."
         super().__init__(
             f"{path} has {len(problems)} error{'s' if len(problems) != 1 else ''}:\n" + "\n".join(problems),
-            emergency="\n911 and 933 still go out where registrar and account are readable; no address is bound.",
+            emergency=f"\n911 and 933 still go out where registrar and account are readable; {reach}",
             todo="Correct the lines above and check them with `dialstack-agent check-config`.",
             code="config_invalid",
         )
@@ -60,13 +58,22 @@ class Layers:
     """The settings in force and where each comes from."""
 
     settings: Settings
-    problems: tuple[str, ...]
-    """Lines of `config_problem.problem`."""
+    mistakes: tuple[Mistake, ...]
     packaged: dict[str, dict[str, Any]]
     """Section -> key -> value as the packaged file has it, valid or not."""
     overlay: Overlay
     kept: frozenset[str] = frozenset()
     """Keys of SECRET_FILES whose secret was entered on the page and is in force."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Return everything that is wrong, in lines of `config_problem.problem`."""
+        return tuple(one.line for one in self.mistakes)
+
+    @property
+    def grave(self) -> tuple[str, ...]:
+        """Return what keeps an address from being bound: all but mistakes in side matters."""
+        return tuple(one.line for one in self.mistakes if not one.aside)
 
 
 # ------------------------------------------------------------------ reading
@@ -74,10 +81,10 @@ class Layers:
 
 def load(path: Path) -> Settings:
     """Return the settings in force; raises ConfigError with every problem, missing values included."""
-    settings, problems = load_lenient(path)
-    if problems:
-        raise ConfigError(path, problems)
-    return settings
+    layers = load_layers(path)
+    if layers.mistakes:
+        raise ConfigError(path, layers)
+    return layers.settings
 
 
 def load_lenient(path: Path) -> tuple[Settings, list[str]]:
@@ -88,40 +95,41 @@ def load_lenient(path: Path) -> tuple[Settings, list[str]]:
 
 def load_layers(path: Path) -> Layers:
     """Return both layers and what they make together; never raises (S1)."""
-    document, problems = _read(path)
+    document, mistakes = read(path)
     folder = state_folder(document)
     overlay, damage = config_overlay.read(folder)
-    if overlay.values:
-        problems = [line for line in problems if not line.endswith(NO_FILE)]
-    problems += [damage] if damage else []
-    return _merge(path, document, problems, folder, overlay)
+    return _merge(path, document, [*mistakes, *([Mistake(damage)] if damage else [])], folder, overlay)
 
 
 def layers_with(path: Path, overlay: Overlay, folder: Path) -> Layers:
     """Return what the packaged file and this overlay make together, before anything is written."""
-    document, problems = _read(path)
-    if overlay.values:
-        problems = [line for line in problems if not line.endswith(NO_FILE)]
-    return _merge(path, document, problems, folder, overlay)
+    return _merge(path, *read(path), folder, overlay)
 
 
-def _merge(path: Path, document: dict[str, object], problems: list[str], folder: Path, overlay: Overlay) -> Layers:
+def _merge(path: Path, document: Document, mistakes: list[Mistake], folder: Path, overlay: Overlay) -> Layers:
     here, ours = folder / config_overlay.NAME, overlay.tables()
+    if overlay.values:
+        mistakes = [one for one in mistakes if not one.line.endswith(NO_FILE)]
     found: dict[str, Any] = {}
     for name in dict.fromkeys((*document, *ours)):
         file, table = (path, document[name]) if name in document else (here, ours[name])
         if name not in SCHEMA:
-            problems.append(problem(file, f"[{name}]", no_such_section(name, SCHEMA)))
+            aside = file == here or nearest(name, SCHEMA) in SIDE
+            mistakes.append(Mistake(problem(file, f"[{name}]", no_such_section(name, SCHEMA)), aside=aside))
         elif not isinstance(table, dict):
-            problems.append(problem(file, name, say("must be a section written as [{name}]", name=name)))
+            line = problem(file, name, say("must be a section written as [{name}]", name=name))
+            mistakes.append(Mistake(line, name, aside=name in SIDE))
         elif name == "address":
-            found[name] = _address(here if name in ours else file, ours.get(name, table), problems)
+            found[name] = _address(here if name in ours else file, ours.get(name, table), mistakes)
         else:
-            found[name] = _section(name, ((here, ours.get(name, {})), (path, table if file == path else {})), problems)
+            layers = ((here, ours.get(name, {})), (path, table if file == path else {}))
+            found[name] = _section(name, layers, mistakes, older=here)
     settings, kept = _with_secrets(Settings(**found), folder)
-    problems += [problem(path, key, what) for key, what in _missing(settings)]
+    for full, what in _missing(settings):
+        section, _, key = full.partition(".")
+        mistakes.append(Mistake(problem(path, full, what), section, key, aside=section in SIDE))
     packaged = {name: table for name, table in document.items() if isinstance(table, dict)}
-    return Layers(settings, tuple(problems), packaged, overlay, kept)
+    return Layers(side.careful(settings, mistakes), tuple(mistakes), packaged, overlay, kept)
 
 
 def state_folder(document: Mapping[str, object]) -> Path:
@@ -141,45 +149,38 @@ def load_sip(path: Path) -> tuple[SipSettings, list[str]]:
     return layers.settings.sip, [line for line in layers.problems if line.startswith(ours)]
 
 
-def _read(path: Path) -> tuple[dict[str, object], list[str]]:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE + 1)
-        if len(raw) > MAX_FILE:
-            too_large = say("not readable as configuration: larger than {size} KiB", size=MAX_FILE // 1024)
-            return {}, [problem(path, "", too_large)]
-        return tomli.loads(raw.decode()), []
-    except FileNotFoundError:
-        return {}, [problem(path, "", say("not readable: {why}", why=NO_FILE))]
-    except OSError as error:
-        return {}, [problem(path, "", say("not readable: {why}", why=os_words(error)))]
-    except (ValueError, RecursionError) as error:  # tomli's own errors, and what garbage makes of int() and nesting
-        return {}, [problem(path, "", say("not readable as TOML: {why}", why=error))]
+def _section(
+    name: str, tables: tuple[tuple[Path, Mapping[str, object]], ...], mistakes: list[Mistake], *, older: Path
+) -> object:
+    """Return a section out of its layers, the strongest first; what is wrong in one is taken from the next.
 
-
-def _section(name: str, tables: tuple[tuple[Path, Mapping[str, object]], ...], problems: list[str]) -> object:
-    """Return a section out of its layers, the strongest first; what is wrong in one is taken from the next."""
+    A key that nobody knows in the file `older` was known to the version that wrote it, and is kept there.
+    """
     settings_class, validators = SCHEMA[name]
     valid: dict[str, Any] = {}
     for file, table in tables:
         for key, value in table.items():
             if key in valid:
                 continue
-            full = f"{name}.{key}"
+            full, aside = f"{name}.{key}", name in SIDE
             if full in INLINE_SECRETS:
                 what = say(
                     "a secret must not stand here; put it into a file of its own and name it in {key}",
                     key=INLINE_SECRETS[full],
                 )
-                problems.append(problem(file, full, what))
+                mistakes.append(Mistake(problem(file, full, what), name, key, aside=aside))
             elif key not in validators:
-                problems.append(problem(file, full, no_such_key(key, validators)))
+                line = problem(file, full, no_such_key(key, validators))
+                of_old = file == older and name != "device"  # what decides where help goes is never passed over (S3)
+                mistakes.append(Mistake(line, aside=True) if of_old else Mistake(line, name, key, aside=aside))
             else:
                 try:
                     valid[key] = validators[key](value)
                 except (ValueError, RecursionError) as error:
+                    if isinstance(error, v.PartlyWrong) and aside:
+                        valid[key] = error.good
                     shown = "" if _is_delicate(name, key) else _shown(value)
-                    problems.append(problem(file, full, v.words(error), shown))
+                    mistakes.append(Mistake(problem(file, full, v.words(error), shown), name, key, aside=aside))
     return settings_class(**valid)
 
 
@@ -200,11 +201,11 @@ def _with_secrets(settings: Settings, folder: Path) -> tuple[Settings, frozenset
     return settings, frozenset(kept)
 
 
-def _address(path: Path, table: Mapping[str, object], problems: list[str]) -> CivicAddress | None:
-    unknown = [key for key in table if key not in CIVIC_FIELDS]
-    problems += [problem(path, f"address.{key}", no_such_key(key, CIVIC_FIELDS)) for key in unknown]
+def _address(path: Path, table: Mapping[str, object], mistakes: list[Mistake]) -> CivicAddress | None:
     civic, wrong = civic_from(table)
-    problems += [problem(path, f"address.{key}", what) for key, what in wrong.items()]
+    unknown = {key: no_such_key(key, CIVIC_FIELDS) for key in table if key not in CIVIC_FIELDS}
+    for key, what in {**unknown, **wrong}.items():
+        mistakes.append(Mistake(problem(path, f"address.{key}", what), "address", key))
     return civic
 
 

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from agent.say import Said, say
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong in a file, and how far it reaches."""
+
+    line: str
+    """Of `problem`."""
+    section: str = ""
+    """Empty: it concerns no section alone."""
+    key: str = ""
+    """In the section; empty: all of it."""
+    aside: bool = False
+    """It concerns a side matter only: everything else goes on, the address too (S1)."""
 
 
 class Parts(NamedTuple):
@@ -42,16 +57,19 @@ def _text(value: object) -> str:
 def no_such_key(key: str, keys: Iterable[str]) -> Said:
     """Return that there is no such key, and the one that was meant or all that there are."""
     keys = list(keys)
-    near = difflib.get_close_matches(key, keys, 1)
-    if near:
-        return say("no such key; did you mean {near}?", near=near[0])
+    if near := nearest(key, keys):
+        return say("no such key; did you mean {near}?", near=near)
     return say("no such key; there are {names}", names=", ".join(keys))
 
 
 def no_such_section(name: str, names: Iterable[str]) -> Said:
     """Return the same for a section."""
     names = list(names)
-    near = difflib.get_close_matches(name, names, 1)
-    if near:
-        return say("no such section; did you mean {near}?", near=near[0])
+    if near := nearest(name, names):
+        return say("no such section; did you mean {near}?", near=near)
     return say("no such section; there are {names}", names=", ".join(names))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the name that was probably meant; empty: none is like it."""
+    return next(iter(difflib.get_close_matches(name, list(names), 1)), "")

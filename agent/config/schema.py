@@ -136,14 +136,17 @@ SCHEMA: dict[str, tuple[type[Any], dict[str, v.Validator]]] = {
             "password_file": v.a_file,
             "ca_file": v.a_file,
             "sender": v.a_empty_or(v.a_mailbox),
-            "to": v.a_texts(v.a_mailbox),
-            "escalation_to": v.a_texts(v.a_mailbox),
+            "to": v.a_mailboxes,
+            "escalation_to": v.a_mailboxes,
         },
     ),
     "notify_command": (CommandSettings, {"run": v.a_texts(), "escalation_run": v.a_texts()}),
     "address": (CivicAddress, {}),
 }
 """Section -> (settings class, key -> validator); `[address]` is checked as a whole by `civic_from`."""
+
+SIDE = frozenset({"page", "test_call", "notify", "notify_webhook", "notify_email", "notify_command"})
+"""Sections on which neither the line nor the address depends: a mistake there costs what they are for, nothing else."""
 
 INLINE_SECRETS = {
     "sip.password": "sip.password_file",
@@ -169,6 +172,7 @@ ONLY_PACKAGED = frozenset(
     {
         "sip.socket",
         "sip.state_file",
+        "page.enabled",
         "page.socket",
         "paths.state",
         "token.command",
@@ -177,4 +181,5 @@ ONLY_PACKAGED = frozenset(
     }
 )
 """Keys that the page cannot change: where the processes find each other and their files, and which programs are
-run, is the installation's: nobody who found out a PIN may run programs."""
+run, is the installation's: nobody who found out a PIN may run programs, and a page that was closed on the page could
+not be opened there again."""

@@ -16,6 +16,14 @@ Validator = Callable[[object], Any]
 """Takes the TOML value, returns the setting or raises ValueError(say("must be ...")), see `words`."""
 
 
+class PartlyWrong(ValueError):
+    """A list of which only `good` can be used."""
+
+    def __init__(self, what: str, good: tuple[Any, ...]) -> None:
+        super().__init__(what)
+        self.good = good
+
+
 def words(error: Exception) -> str:
     """Return what an error says, with its parts where it is a sentence (`agent/say.py`)."""
     first = error.args[0] if error.args else ""
@@ -209,3 +217,17 @@ def a_mailbox(value: object) -> str:
     if re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", text):
         return text
     raise ValueError(say("must be an e-mail address alone, such as desk@example.net"))
+
+
+def a_mailboxes(value: object) -> tuple[str, ...]:
+    """List of e-mail addresses; raises PartlyWrong with the right ones: they are told all the same."""
+    good: list[str] = []
+    why = ""
+    for one in a_texts(lambda one: one)(value):
+        try:
+            good.append(a_mailbox(one))
+        except ValueError as error:
+            why = words(error)
+    if why:
+        raise PartlyWrong(why, tuple(good))
+    return tuple(good)

@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.doctor.result import GOES_OUT, NO_CALL, NO_LOCATION, Result, fail, ok, skip, warn
 from agent.doctor.world import World
 from agent.model import Registration, RegistrationKind, StatusKind
-from agent.say import say
+from agent.say import say, sentences
 from agent.voice.client import registration
 from agent.voice.protocol import LINE_LIMIT, VERSION, decode, encode
 
@@ -223,5 +223,13 @@ async def processes(world: World) -> Result:
             NO_LOCATION,
             say("Correct it on the settings page."),
             "config_invalid",
+        )
+    if world.side_problems:
+        return warn(
+            "processes",
+            sentences(say("Both programs run."), *world.side_problems),
+            GOES_OUT,
+            say("Correct it; `dialstack-agent check-config` shows every mistake."),
+            "config_side",
         )
     return ok("processes", say("Both programs run."))

@@ -18,7 +18,9 @@ class World:
     settings: Settings
     clock: Clock
     problems: tuple[str, ...] = ()
-    """Of the configuration."""
+    """Of the configuration: what keeps an address from being bound."""
+    side_problems: tuple[str, ...] = ()
+    """Sentences about mistakes in its side matters."""
     view: Callable[[], Overview | None] = lambda: None
     """Return the agent's own view as it is now; None: the agent does not answer."""
     user: str = ""
