@@ -2,6 +2,7 @@
 # make test   lint, types and all tests; as root, as they build networks (TESTS=tests/page: a part of them)
 # make translations   collect the sentences into the catalogs of agent/page/locales (I18N.md)
 # make bench  the numbers of the design, measured (ARGS="--runs 30 --only moves --report bench.json")
+# make soak  a random story of moves, failures, deaths and calls, the safety rules watched (ARGS="--minutes 60 --seed 7")
 # make sip    the SIP and call tests alone (DIALSTACK_PJSUA2=wheel: with the wheel)
 # make pjsua2 build PJSIP's Python binding from Debian's source, once a machine; demo and test then use it
 # make deb    the Debian packages, into dist/ (ARCH=arm64: for another architecture)
@@ -16,7 +17,7 @@ TESTS ?=
 # The SIP stack: the own build where it is installed or cached, else the wheel; DIALSTACK_PJSUA2=built or wheel decides.
 WITH_STACK = PYTHONPATH="$$(.ci/pjsua2)$${PYTHONPATH:+:$$PYTHONPATH}"
 
-.PHONY: demo bench test lint lock clean sip pjsua2 deb size translations
+.PHONY: demo bench soak test lint lock clean sip pjsua2 deb size translations
 
 demo:
 	@.ci/setup demo
@@ -25,6 +26,10 @@ demo:
 bench:
 	@.ci/setup demo
 	@$(WITH_STACK) $(PYTHON) -m agent.lab.bench $(ARGS)
+
+soak:
+	@.ci/setup demo
+	@$(WITH_STACK) $(PYTHON) -m agent.lab.soak $(ARGS)
 
 test: lint
 	$(WITH_STACK) $(if $(TESTS),$(PYTHON) -m pytest $(TESTS),.ci/test) $(ARGS)

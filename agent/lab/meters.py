@@ -53,6 +53,34 @@ def memory(pid: int) -> float:
     raise Late("the kernel does not tell the memory of a process")
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What programs hold at one moment, together."""
+
+    memory: float
+    """MiB of PSS."""
+    files: int
+    """Descriptors."""
+    threads: int
+    database: float
+    """KiB of the state folder."""
+
+    @classmethod
+    def of(cls, pids: Sequence[int], state: Path) -> Self:
+        """Read it."""
+        sizes = [path.stat().st_size for path in state.rglob("*") if path.is_file()]
+        return cls(
+            sum(map(memory, pids)),
+            sum(_entries(pid, "fd") for pid in pids),
+            sum(_entries(pid, "task") for pid in pids),
+            sum(sizes) / 1024,
+        )
+
+
+def _entries(pid: int, folder: str) -> int:
+    return sum(1 for _ in Path(f"/proc/{pid}/{folder}").iterdir())
+
+
 @contextlib.contextmanager
 def open_page(agent: Path) -> Iterator[None]:
     """Keep Home's event stream open, as a browser does."""
