@@ -9,7 +9,7 @@ from agent.errors import AgentError
 from agent.page import guard, wire
 from agent.page.live import Streams
 from agent.page.problems import PageError, headers_of, status_of
-from agent.page.routes import Role, Route, delete, get, post
+from agent.page.routes import Role, Route, delete, get, post, stream
 
 PREFIX = "/api/v1"
 MAX_DECISIONS = 1000
@@ -27,7 +27,7 @@ class Api:
         """Return what this class answers."""
         return [
             get(f"{PREFIX}/status", self.status, Role.STAFF),
-            get(f"{PREFIX}/events", self.events, Role.STAFF),
+            stream(f"{PREFIX}/events", self.events, Role.STAFF),
             get(f"{PREFIX}/addresses", self.addresses, Role.STAFF),
             post(f"{PREFIX}/addresses", self.add, Role.STAFF),
             delete(PREFIX + "/addresses/{id}", self.forget, Role.TECHNICIAN),

@@ -19,7 +19,7 @@ from agent.page import guard, wire
 from agent.page.api import PREFIX, answer
 from agent.page.live import BEAT, MAX_STREAMS, RECONNECT, WRITE_TIMEOUT, event
 from agent.page.problems import PageError
-from agent.page.routes import Role, Route, get, post
+from agent.page.routes import Role, Route, get, post, stream
 from agent.page.visitor import Channel
 from agent.say import say
 
@@ -64,7 +64,7 @@ class CallsApi:
             get(f"{PREFIX}/csrf", self.csrf, Role.STAFF),
             get(CALLS, _here(self.list), Role.STAFF),
             post(CALLS, _here(self.place), Role.STAFF),
-            get(f"{CALLS}/events", _here(self.events), Role.STAFF),
+            stream(f"{CALLS}/events", _here(self.events), Role.STAFF),
             post(f"{CALLS}/hangup", _here(self.hangup_all), Role.STAFF),
             *(post(f"{one}/{verb}", _here(self._plain(verb)), Role.STAFF) for verb in PLAIN),
             post(f"{one}/reject", _here(self.reject), Role.STAFF),

@@ -158,7 +158,9 @@ def check_origin(request: web.BaseRequest) -> None:
     """Refuse requests that another site makes a browser send; links that lead here stay possible."""
     site = request.headers.get("Sec-Fetch-Site", "")
     unsafe = request.method not in SAFE
-    visit = not unsafe and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    # a frame is no visit: the policy hides it, but it would hold one of the few event streams
+    whole_window = request.headers.get("Sec-Fetch-Dest", "document") == "document"
+    visit = not unsafe and request.headers.get("Sec-Fetch-Mode") == "navigate" and whole_window
     foreign = site == "cross-site" and not visit
     if unsafe:
         foreign = foreign or site not in {"", "same-origin", "none"}
@@ -241,6 +243,10 @@ async def read_body(request: web.Request) -> bytes:
     except TimeoutError:
         raise PageError(
             408, say("The request did not arrive in time."), todo=say("Send it again."), code="too_slow"
+        ) from None
+    except (web.RequestPayloadError, ConnectionError):  # broken, or its sender left
+        raise PageError(
+            400, say("The request is malformed."), todo=say("Go back to the first page."), code="bad_request"
         ) from None
     except web.HTTPRequestEntityTooLarge:
         raise PageError(

@@ -43,10 +43,17 @@ class Route:
     """As aiohttp writes it: `/addresses/{id}`."""
     handler: Handler
     role: Role
+    with_head: bool = False
+    """HEAD is answered, too."""
 
 
 def get(path: str, handler: Handler, role: Role) -> Route:
     """Return a route that only looks; HEAD comes with it."""
+    return Route("GET", path, handler, role, with_head=True)
+
+
+def stream(path: str, handler: Handler, role: Role) -> Route:
+    """Return a route whose answer goes on and on; HEAD would have no end."""
     return Route("GET", path, handler, role)
 
 
@@ -70,7 +77,7 @@ class RouteTable:
         """Serve routes."""
         for route in routes:
             resource = application.router.add_resource(route.path)
-            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+            for method in (route.method, "HEAD") if route.with_head else (route.method,):
                 self._roles[resource.add_route(method, route.handler)] = route.role
 
     def role(self, request: web.Request) -> Role:

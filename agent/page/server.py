@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from agent.calling import Calling
 from agent.clock import Clock, SystemClock
@@ -122,8 +123,10 @@ class PageServer:
             keepalive_timeout=KEEP_ALIVE,
             max_line_size=MAX_HEAD,
             max_field_size=MAX_HEAD,
+            auto_decompress=False,  # no page of ours sends packed bodies; 300 KB can be 300 MB
             handle_signals=False,
         )
+        logging.getLogger("aiohttp.server").addFilter(_is_ours)
         await self._runner.setup()
         try:
             self._unix = await UnixListener.open(self._settings.socket, self._door(Channel.SOCKET))
@@ -248,6 +251,12 @@ class PageServer:
 
 async def _protect(request: web.Request, response: web.StreamResponse) -> None:
     guard.finish(request, guard.HEADERS, response)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Tell whether a failed request is worth a line: what a stranger sends malformed must not fill the journal."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
 
 
 def _no_gap(_gap: Gap) -> None:

@@ -13,7 +13,7 @@ from agent.page import forms, guard
 from agent.page.live import Streams
 from agent.page.problems import PageError, headers_of, status_of
 from agent.page.render import Renderer, lost_key
-from agent.page.routes import Role, Route, get, post
+from agent.page.routes import Role, Route, get, post, stream
 from agent.page.words import street_line
 from agent.say import say, sentences
 
@@ -62,7 +62,7 @@ class HomeViews:
         """Return what this class answers."""
         return [
             get("/", self.home, Role.STAFF),
-            get("/events", self.events, Role.STAFF),
+            stream("/events", self.events, Role.STAFF),
             post("/confirm", self.confirm, Role.STAFF),
             get("/addresses/new", self.new, Role.STAFF),
             post("/addresses/new", self.create, Role.STAFF),

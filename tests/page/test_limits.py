@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -15,7 +17,7 @@ from agent.config.settings import PageSettings
 from agent.errors import NeedsHuman
 from agent.page import door, guard
 from agent.page.sockets import listen_tcp
-from tests.page.client import Client, play, post, text_of
+from tests.page.client import Client, play, post, text_of, token_in
 from tests.page.fake_control import FakeControl
 from tests.page.serving import make_server, serving
 
@@ -149,3 +151,74 @@ def test_the_page_opens_on_loopback_only() -> None:
     assert PageSettings().listen == "127.0.0.1"
     with pytest.raises(NeedsHuman, match="not an address of this device alone"):
         asyncio.run(listen_tcp("0.0.0.0", 0, asyncio.Protocol))
+
+
+def test_requests_far_ahead_of_their_answers_end_the_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Debian's aiohttp keeps any number of them: a neighbor without a PIN could take all memory."""
+
+    async def inside() -> None:
+        async with serving(FakeControl(), tmp_path) as (server, client):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            request = b"GET /static/page.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            writer.write(request * 3)
+            heard = await reader.readuntil(b"\r\n\r\n")
+            assert heard.startswith(b"HTTP/1.1 200"), "a few are answered, one after the other"
+            for _ in range(3):
+                writer.write(request * 1000)
+                with contextlib.suppress(ConnectionError):
+                    while await reader.read(65536):
+                        pass
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.close()
+            await text_of(client, "/")
+
+    asyncio.run(inside())
+    assert caplog.text.count("sent more than 8 requests at once: it was ended") == 1, "not once for each"
+
+
+def test_a_packed_body_is_not_unpacked(tmp_path: Path) -> None:
+    """300 KB of it would be 300 MB."""
+
+    async def scenario(_control: FakeControl, client: Client) -> None:
+        page = await text_of(client, "/addresses/new")
+        packed = gzip.compress(b"csrf=" + token_in(page).encode())
+        for kind in ("gzip", "deflate", "br", "zstd"):
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": kind}
+            async with client.post("/confirm", data=packed, headers=headers) as response:
+                assert response.status == 400
+                assert "The form is malformed." in await response.text()
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("body", [b"ZZ\r\nabc\r\n", b"5\r\nabc", b"-1\r\n\r\n", b"5;\x00\r\nabcdefgh\r\n"])
+def test_a_body_in_broken_chunks_gets_a_sentence_and_no_traceback(
+    body: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def inside() -> None:
+        async with serving(FakeControl(), tmp_path) as (server, client):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(
+                b"POST /confirm HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+                b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + body
+            )
+            writer.write_eof()
+            heard = await reader.read(65536)
+            assert heard == b"" or heard.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), heard[:80]
+            writer.close()
+            await text_of(client, "/")
+
+    asyncio.run(inside())
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/events", "/api/v1/events", "/api/v1/calls/events"])
+def test_a_stream_has_no_head(path: str, tmp_path: Path) -> None:
+    async def scenario(_control: FakeControl, client: Client) -> None:
+        async with client.head(path) as response:
+            assert response.status == 405
+
+    play(tmp_path, scenario)

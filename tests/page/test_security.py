@@ -41,6 +41,20 @@ def test_s9_a_form_from_another_site_is_refused(headers: dict[str, str], tmp_pat
     assert play(tmp_path, scenario).confirmed == []
 
 
+@pytest.mark.parametrize("frame", ["iframe", "frame", "embed", "object"])
+def test_s9_no_other_site_holds_our_streams_in_its_frames(frame: str, tmp_path: Path) -> None:
+    async def scenario(_control: FakeControl, client: Client) -> None:
+        framed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": frame}
+        for path in ("/", "/events", "/api/v1/events", "/api/v1/calls/events"):
+            async with client.get(path, headers=framed) as response:
+                assert response.status == 403, path
+        visit = framed | {"Sec-Fetch-Dest": "document"}
+        async with client.get("/", headers=visit) as response:
+            assert response.status == 200, "a link that leads here works"
+
+    play(tmp_path, scenario)
+
+
 def test_a_form_from_this_page_passes(tmp_path: Path) -> None:
     async def scenario(_control: FakeControl, client: Client) -> None:
         async with client.get("/addresses") as response:
