@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agent.light.timeline import Timeline
-from agent.model import Ask, CivicAddress, Status
+from agent.model import Ask, CivicAddress, Status, StatusKind
 from agent.testcall.evidence import Evidence, Running
 
 if TYPE_CHECKING:
@@ -114,6 +114,9 @@ class Emergency:
     callback_number: str
 
 
+_NO_CALL_CAUSES = frozenset({"voice_dead", "not_set_up"})
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
     """Everything that Home shows."""
@@ -153,6 +156,11 @@ class Overview:
     """Emergency calls that nobody acknowledged, and test calls that are up; newest first."""
     question_id: str = ""
     """Names the network and place that is asked about (agent/occasion.py); goes back with the answer."""
+
+    @property
+    def no_call(self) -> bool:
+        """Tell whether no call can be placed at all now, 911 neither."""
+        return self.status.kind is StatusKind.OFFLINE or self.status.cause in _NO_CALL_CAUSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ import math
 
 from aiohttp import web
 
+from agent.control import Overview
+from agent.doctor.result import NO_CALL
 from agent.errors import AddressGone, AddressRefused, AgentError, Backoff, NeedsHuman, Retry
 from agent.say import say
 
@@ -65,6 +67,16 @@ def headers_of(error: AgentError) -> dict[str, str]:
     named = error.retry_after if isinstance(error, Backoff | PageError) else None
     seconds = RETRY_AFTER if named is None else min(max(1, math.ceil(named)), MAX_RETRY_AFTER)
     return {"Retry-After": str(seconds)}
+
+
+def as_of(error: AgentError, overview: Overview | None) -> AgentError:
+    """Return an error that says of 911 what is true now: most say that calls go out, whatever else is wrong."""
+    if overview is None or not overview.no_call:
+        return error
+    honest = error.__class__.__new__(error.__class__, *error.args)  # whoever keeps the other one keeps it as it is
+    honest.__dict__.update(error.__dict__)
+    honest.emergency = NO_CALL
+    return honest
 
 
 _GO_BACK = say("Go back to the first page.")

@@ -12,6 +12,7 @@ import msgspec
 
 from agent.clock import Clock
 from agent.control import Overview, SavedAddress
+from agent.doctor.result import NO_CALL
 from agent.model import Ask, StatusKind
 from agent.page import language, settings_words, words
 from agent.page.visitor import current
@@ -84,6 +85,7 @@ class Renderer:
         )
         self._jinja.globals.update(
             Ask=Ask,
+            NO_CALL=NO_CALL,
             StatusKind=StatusKind,
             LIGHTS=words.LIGHTS,
             STEP_WORDS=words.STEP_WORDS,

@@ -28,6 +28,7 @@ from agent.page.door import Door
 from agent.page.gate import Gate
 from agent.page.link import LinkServer
 from agent.page.live import Streams, gone
+from agent.page.problems import as_of
 from agent.page.render import Renderer
 from agent.page.sockets import UnixListener, listen_tcp
 from agent.page.test_call_views import TestCallViews
@@ -35,7 +36,7 @@ from agent.page.views import Flashes, HomeViews
 from agent.page.views_access import AccessViews, to_sign_in
 from agent.page.views_doctor import DoctorViews
 from agent.page.views_history import HistoryViews
-from agent.page.views_more import MoreViews, problem_page
+from agent.page.views_more import MoreViews, overview_for, problem_page
 from agent.page.views_notices import NoticeViews
 from agent.page.views_settings import SettingsViews
 from agent.page.views_setup import SetupViews
@@ -242,11 +243,13 @@ class PageServer:
 
     def _answer(self, request: web.Request, problem: AgentError) -> web.StreamResponse:
         """Turn an error into JSON, a page, or the page that asks for the PIN."""
+        overview = overview_for(self._control, request, problem)
+        problem = as_of(problem, overview)
         if request.path.startswith("/api/"):
             return api.problem(problem)
         if problem.code in SIGN_IN and request.method in guard.SAFE:
             return gone() if request.path == "/events" else to_sign_in(request)
-        return problem_page(self._control, self._renderer, request, problem)
+        return problem_page(self._renderer, request, problem, overview)
 
 
 async def _protect(request: web.Request, response: web.StreamResponse) -> None:

@@ -11,7 +11,7 @@ from agent.errors import AgentError
 from agent.model import Ask, CivicAddress
 from agent.page import forms, guard
 from agent.page.live import Streams
-from agent.page.problems import PageError, headers_of, status_of
+from agent.page.problems import PageError, as_of, headers_of, status_of
 from agent.page.render import Renderer, lost_key
 from agent.page.routes import Role, Route, get, post, stream
 from agent.page.words import street_line
@@ -120,7 +120,8 @@ class HomeViews:
                 address_id=saved.id, civic=None, who=guard.who(request), question_id=form.question_id or None
             )
         except AgentError as error:
-            shown = self._form(request, self._control.overview(), forms.refused(form, error), status_of(error))
+            overview = self._control.overview()
+            shown = self._form(request, overview, forms.refused(form, as_of(error, overview)), status_of(error))
             shown.headers.update(headers_of(error))
             return shown
         self._saved(request, after)

@@ -9,7 +9,7 @@ from aiohttp import web
 from agent.control import Control, Overview, SavedAddress
 from agent.errors import AgentError
 from agent.page import guard, language
-from agent.page.problems import PageError, headers_of, status_of
+from agent.page.problems import PageError, as_of, headers_of, status_of
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get, post
 from agent.page.views import Flashes, given_id, html
@@ -43,7 +43,7 @@ class MoreViews:
         try:
             saved = await self._control.addresses()
         except AgentError as error:
-            saved, problem = overview.choices, error
+            saved, problem = overview.choices, as_of(error, overview)
         csrf = guard.csrf_token(request)
         flash = self._flashes.take(csrf)
         page = self._renderer.page("addresses.html", overview, csrf, saved=saved, problem=problem, flash=flash)
@@ -103,15 +103,30 @@ class MoreViews:
         )
 
 
-def problem_page(control: Control, renderer: Renderer, request: web.Request, error: AgentError) -> web.Response:
-    """Return the page for an error; works although the daemon itself cannot say how it is."""
-    overview: Overview | None = None
-    if status_of(error) != web.HTTPInternalServerError.status_code:
-        try:
-            overview = control.overview()
-        except AgentError:
-            log.exception("no overview for the error page")
+_FOREIGN = frozenset({"wrong_host", "cross_site", "not_on_link"})
+"""Codes of refusals whose answer another site may be able to read."""
+
+
+def problem_page(
+    renderer: Renderer, request: web.Request, error: AgentError, overview: Overview | None
+) -> web.Response:
+    """Return the page for an error."""
     page = renderer.page("problem.html", overview, guard.csrf_token(request), error=error)
     response = html(page, status_of(error))
     response.headers.update(headers_of(error))
     return response
+
+
+def overview_for(control: Control, request: web.Request, error: AgentError) -> Overview | None:
+    """Return what an answer with this error may say of the phone's state.
+
+    That state, and an emergency call above all, is for those who may see it; None, too, where it cannot be told.
+    """
+    may_see = guard.visitor(request).is_staff and error.code not in _FOREIGN
+    if not may_see or status_of(error) == web.HTTPInternalServerError.status_code:
+        return None
+    try:
+        return control.overview()
+    except AgentError:
+        log.exception("no overview for the answer with an error")
+        return None

@@ -14,7 +14,7 @@ from agent.control import Control
 from agent.errors import AgentError
 from agent.page import guard
 from agent.page.language import spoken
-from agent.page.problems import PageError, status_of
+from agent.page.problems import PageError, as_of, status_of
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get, post
 from agent.page.settings_words import Group, groups, is_first, label
@@ -82,7 +82,9 @@ class SettingsViews:
         except SettingsRefused as error:
             return self._form(request, group, given, error.fields, 422)
         except AgentError as error:
-            return self._form(request, group, given, {"": str(error)}, status_of(error))
+            return self._form(
+                request, group, given, {"": str(as_of(error, self._control.overview()))}, status_of(error)
+            )
         self._say_saved(request, in_force=in_force)
         raise web.HTTPSeeOther("/settings")
 

@@ -17,7 +17,7 @@ from agent.errors import AgentError
 from agent.model import CivicAddress
 from agent.page import forms, guard
 from agent.page.access import Access
-from agent.page.problems import PageError, headers_of, status_of
+from agent.page.problems import PageError, as_of, headers_of, status_of
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get, post
 from agent.page.settings_words import label
@@ -131,7 +131,9 @@ class SetupViews:
             except SettingsRefused as error:
                 return self._show(request, step, given, error.fields, status=422)
             except AgentError as error:
-                return self._show(request, step, given, {"": str(error)}, status=status_of(error))
+                return self._show(
+                    request, step, given, {"": str(as_of(error, self._control.overview()))}, status=status_of(error)
+                )
         if step.checks:
             self._test(step)
             raise web.HTTPSeeOther(f"/setup/{step.name}")
@@ -171,7 +173,8 @@ class SetupViews:
             if self._configuration.shown().settings.device.mobility == "fixed":
                 await self._configuration.change({"address": _table(saved.civic)}, who=guard.who(request))
         except AgentError as error:
-            answer = self._show(request, step, form=forms.refused(form, error), status=status_of(error))
+            honest = as_of(error, self._control.overview())
+            answer = self._show(request, step, form=forms.refused(form, honest), status=status_of(error))
             answer.headers.update(headers_of(error))
             return answer
         where = after_it.address or civic

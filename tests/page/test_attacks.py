@@ -9,6 +9,7 @@ import re
 import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from agent.page.link_port import MAX_FROM_ONE
 from agent.page.routes import Role
 from agent.storage.audit import AuditRow
 from tests.page.client import next_event, post, text_of, token_in
-from tests.page.fake_control import NOON, FakeControl
+from tests.page.fake_control import NOON, FakeControl, notice, overview
 from tests.page.link_world import (
     LAPTOP,
     PHONE,
@@ -35,6 +36,7 @@ from tests.page.test_security import EVIL
 if TYPE_CHECKING:
     from agent.page.server import PageServer
 
+FORM = "application/x-www-form-urlencoded"
 VALUES = {"id": "emerg_1", "action": "forget", "role": "staff", "name": "page.css"}
 """What stands in for the variable parts of paths."""
 
@@ -124,9 +126,39 @@ def test_s9_no_form_works_without_this_browsers_token(tmp_path: Path) -> None:
     play_link(tmp_path, scenario)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/", {"Host": "evil.example"}, 421),
+        ("GET", "/", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, 403),
+        ("POST", "/login", {"Content-Type": FORM}, 403),
+        ("POST", "/language", {"Content-Type": "text/plain"}, 415),
+        ("GET", "/static/nothing", {}, 404),
+        ("PUT", "/", {}, 401),
+    ],
+)
+def test_s9_no_answer_to_a_stranger_tells_of_the_phone_or_of_an_emergency_call(
+    method: str, path: str, headers: dict[str, str], status: int, tmp_path: Path
+) -> None:
+    """A site that rebinds its name can read our answer to it; a neighbor without a PIN every page."""
+
+    async def scenario(world: World) -> None:
+        world.control.show(replace(overview(), alerts=(notice(),)))
+        strangers = [await world.browser()]
+        if status in {421, 403} and method == "GET":
+            strangers.append(await world.screen())
+        for stranger in strangers:
+            async with stranger.request(method, path, headers=headers) as response:
+                assert response.status == status
+                said = await response.text()
+            for private in ("Main St", "front desk", "911 was dialed", "Ready", overview().version):
+                assert private not in said, private
+
+    play_link(tmp_path, scenario)
+
+
 # ------------------------------------------------------------------ bodies
 
-FORM = "application/x-www-form-urlencoded"
 BODIES = (
     (FORM, b"\xff\xfe=1"), (FORM, b"csrf=%ff"), (FORM, b"&".join(b"a=1" for _ in range(99))), (FORM, b""),
     ("text/plain", b"csrf=x"), ("multipart/form-data; boundary=x", b"--x\r\n\r\n"), ("application/json", b"{"),

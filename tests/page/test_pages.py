@@ -361,3 +361,30 @@ def test_s3_every_answer_says_which_question_it_answers_and_a_stale_form_is_aske
         assert (await post(client, "/addresses/new", said, **form))[0] == 303
 
     assert play(tmp_path, scenario).answered == ["home.2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [(StatusKind.OFFLINE, "no_path"), (StatusKind.FAULT, "voice_dead"), (StatusKind.FAULT, "not_set_up")],
+)
+def test_no_error_says_that_911_goes_out_while_no_call_can_be_placed(
+    kind: StatusKind, cause: str, tmp_path: Path
+) -> None:
+    async def scenario(control: FakeControl, client: Client) -> None:
+        status = replace(overview(kind).status, cause=cause)
+        form = await text_of(client, "/addresses/new")
+        for now, said, not_said in (
+            (overview(), "911 and 933 still go out", "use another phone"),
+            (replace(overview(kind), status=status), "use another phone", "still go out"),
+        ):
+            control.show(now)
+            control.fail = NeedsHuman("The platform did not answer in time.")
+            pages = [await text_of(client, "/addresses"), await text_of(client, "/nothing", 404)]
+            pages += [(await post(client, "/addresses/new", form, **ELSEWHERE))[2]]
+            async with client.get("/api/v1/addresses") as response:
+                pages.append(await response.text())
+            for page in pages:
+                assert said in page
+                assert not_said not in page
+
+    play(tmp_path, scenario)
