@@ -51,7 +51,7 @@ class CheckUp:
         """Make one and return its report."""
         scope = tuple(only)
         async with self._lock:
-            self.world = self._world()
+            self.scope, self.world = scope, self._world()
             self.report = await self._examine(self.world, only=scope, on_result=self._hear)
             self.results = self.report.results
             return self.report

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from agent.control import Control
 from agent.doctor import bundle
+from agent.doctor.examine import ALL
 from agent.page import guard
 from agent.page.api import PREFIX, answer
 from agent.page.render import Renderer
@@ -35,10 +36,12 @@ class DoctorViews:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Show the newest check-up, finished or under way."""
         checkup = self._workshop.checkup
-        report = checkup.report if not checkup.running else None
+        whole = checkup.scope == ALL  # a step of the set-up tests a few layers, and says so on its own page
+        report = checkup.report if whole and not checkup.running else None
         page = self._renderer.page(
             "diagnostics.html", self._control.overview(), guard.csrf_token(request),
-            results=checkup.results, running=checkup.running, at=report.at if report else None,
+            results=checkup.results if whole else (), running=whole and checkup.running,
+            at=report.at if report else None,
         )  # fmt: skip
         return html(page)
 

@@ -7,6 +7,7 @@ import html
 import io
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -14,9 +15,11 @@ import pytest
 
 from agent.config import overlay as config_overlay
 from agent.config.schema import SCHEMA
+from agent.control import Step
+from agent.model import StatusKind
 from agent.page.settings_words import groups
 from tests.page.client import Client, Scenario, post, text_of
-from tests.page.fake_control import NOON, FakeControl
+from tests.page.fake_control import NOON, FakeControl, overview
 from tests.page.serving import make_server
 from tests.page.workshop import make_workshop
 
@@ -155,6 +158,32 @@ def test_the_set_up_says_where_it_is_and_what_failed(tmp_path: Path) -> None:
         assert "api.example.com cannot be looked up." in page
         assert "Tested: this does not work yet" in page
         assert (await client.get("/setup/nowhere")).status == 404
+
+    play(tmp_path, scenario)
+
+
+def test_what_a_step_of_the_set_up_tested_is_not_shown_as_a_check_up_of_everything(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        await text_of(client, "/setup/network")
+        assert "Tested: it works" in await text_of(client, "/setup/network")
+        page = await text_of(client, "/diagnostics")
+        assert "Test everything" in page
+        assert "Everything is fine." not in page
+        await post(client, "/diagnostics", page)
+        assert "1 check failed." in await text_of(client, "/diagnostics")
+        assert "Platform" not in await text_of(client, "/setup/network"), "and what it found is not the step's"
+
+    play(tmp_path, scenario)
+
+
+def test_a_network_that_was_tested_once_is_not_done_when_the_cable_is_out(tmp_path: Path) -> None:
+    async def scenario(control: FakeControl, client: Client) -> None:
+        control.show(overview(StatusKind.CONNECTING))
+        await text_of(client, "/setup/network")
+        await text_of(client, "/setup/network")
+        assert '<li class="done"><a href="/setup/network"' in await text_of(client, "/setup")
+        control.show(replace(overview(StatusKind.OFFLINE), steps=(Step("network", "Network found", "running"),)))
+        assert '<li class="open"><a href="/setup/network"' in await text_of(client, "/setup")
 
     play(tmp_path, scenario)
 
