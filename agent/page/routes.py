@@ -68,7 +68,7 @@ def delete(path: str, handler: Handler, role: Role) -> Route:
 
 
 class RouteTable:
-    """All routes of one server; the role of a request, TECHNICIAN for whatever is not known (fail closed)."""
+    """All routes of one server; the role of a request, TECHNICIAN for what is served and not known (fail closed)."""
 
     def __init__(self) -> None:
         self._roles: dict[web.AbstractRoute, Role] = {}
@@ -81,7 +81,9 @@ class RouteTable:
                 self._roles[resource.add_route(method, route.handler)] = route.role
 
     def role(self, request: web.Request) -> Role:
-        """Return the role that a request takes."""
+        """Return the role that a request takes; to hear that there is no such page, one need not be a technician."""
+        if request.match_info.http_exception is not None:
+            return Role.STAFF
         return self._roles.get(request.match_info.route, Role.TECHNICIAN)
 
     def all(self) -> tuple[tuple[str, str, Role], ...]:

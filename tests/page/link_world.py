@@ -24,6 +24,7 @@ from agent.page.server import PageServer
 from tests.page.calling import Parts
 from tests.page.client import token_in
 from tests.page.fake_control import NOON, FakeControl
+from tests.page.workshop import make_workshop
 
 PHONE = "127.0.0.2"
 """The device's address on the LAN 127.0.0.0/24."""
@@ -103,8 +104,10 @@ def trusting() -> ssl.SSLContext:
 
 
 @contextlib.asynccontextmanager
-async def link_world(folder: Path, *, pins: bool = True, local_role: str = "staff") -> AsyncIterator[World]:
-    """Yield a started server that wants to be on the link, with both PINs set."""
+async def link_world(
+    folder: Path, *, pins: bool = True, local_role: str = "staff", workshop: bool = False
+) -> AsyncIterator[World]:
+    """Yield a started server that wants to be on the link, with both PINs set and, if wanted, technicians' pages."""
     settings = PageSettings(
         listen="link",
         announce=False,
@@ -119,7 +122,7 @@ async def link_world(folder: Path, *, pins: bool = True, local_role: str = "staf
     parts = Parts(folder)
     server = PageServer(
         control, settings, clock=clock, zone=UTC, names=("front-desk",), access=access, state=folder,
-        calling=parts.calling,
+        calling=parts.calling, metrics=lambda: "metric 1", workshop=make_workshop(folder) if workshop else None,
     )  # fmt: skip
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(mock.patch.object(pins_module, "COST", 16))  # what scrypt costs is not looked at here
