@@ -33,8 +33,8 @@ from agent.model import CallView, StatusKind, VoiceState
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
 from agent.notify.side import NoticeSide
-from agent.page.access import Access
-from agent.page.pins import Pins
+from agent.page.access.access import Access
+from agent.page.access.pins import Pins
 from agent.page.server import PageServer
 from agent.page.workshop import Workshop
 from agent.platform_side import PlatformSide
@@ -47,7 +47,7 @@ from agent.runtime.tasks import end
 from agent.storage.database import StoreTooNew
 from agent.storage.store import Store
 from agent.testcall.evidence import Result
-from agent.voice.client import VoiceClient
+from agent.voice.socket.client import VoiceClient
 
 ALIVE_EVERY = 300.0
 """Seconds between signs of life in the database: how exactly a power cut can be dated, at 288 writes a day."""

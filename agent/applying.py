@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.engine import Engine
     from agent.network.watch import NetworkWatcher
     from agent.platform_side import PlatformSide
-    from agent.voice.client import VoiceClient
+    from agent.voice.socket.client import VoiceClient
 
 LIVE: Final = frozenset({"sip", "platform", "token", "device", "network", "address"})
 """Sections that are taken up at once; the others at the next start of the agent, which the settings page says."""

@@ -19,8 +19,8 @@ from agent.storage.store import Store
 from agent.testcall.shelf import Shelf
 from agent.testcall.tester import CallTester
 from agent.testcall.world import EngineWorld
-from agent.voice import orders
-from agent.voice.client import place_call
+from agent.voice.socket import orders
+from agent.voice.socket.client import place_call
 
 
 class Calling:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from agent.page import wire
+from agent.page.api import wire
 from agent.page.language import language
 from agent.people import who
 from agent.say import plain, say, say_n, sentences, tell

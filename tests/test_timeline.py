@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from agent.control import DecisionRecord
 from agent.light.timeline import Mark, State, timeline
 from agent.model import CivicAddress, StatusKind
-from agent.page.export import as_csv, as_json, cell, history
-from agent.page.picture import picture
+from agent.page.views.export import as_csv, as_json, cell, history
+from agent.page.views.picture import picture
 from agent.say import say
 from agent.storage.store import DecisionRow, Store
 

@@ -32,13 +32,13 @@ Place = Callable[..., Awaitable[Line]]
 
 def call(args: argparse.Namespace) -> int:
     """Place a call and follow it to its end; 0 when it was answered."""
-    place: Place = part("agent.voice.client").place_call
+    place: Place = part("agent.voice.socket.client").place_call
     return _asked(args, lambda socket: _follow(place, socket, args), "This call was not made.")
 
 
 def calls(args: argparse.Namespace) -> int:
     """Show the calls that are up, or every change until Ctrl-C."""
-    orders = part("agent.voice.orders")
+    orders = part("agent.voice.socket.orders")
     shown = _Shown(args.json)
     if args.follow:
         return _asked(args, lambda socket: orders.follow(socket, shown.line), "Nothing was changed.") or OK
@@ -62,7 +62,7 @@ def answer(args: argparse.Namespace) -> int:
     """Answer an incoming call; without a number the one that rings."""
     number = args.call
     if number is None:
-        found: list[Line] = _asked(args, part("agent.voice.orders").calls, "Nothing was changed.")
+        found: list[Line] = _asked(args, part("agent.voice.socket.orders").calls, "Nothing was changed.")
         ringing = [line["call"] for line in found if line.get("direction") == "in" and line.get("state") == "ringing"]
         if len(ringing) != 1:
             what = "No call rings." if not ringing else f"More than one call rings: {', '.join(map(str, ringing))}."
@@ -72,7 +72,7 @@ def answer(args: argparse.Namespace) -> int:
 
 
 def _order(args: argparse.Namespace, verb: str, fields: dict[str, int], done: str) -> int:
-    orders = part("agent.voice.orders")
+    orders = part("agent.voice.socket.orders")
     _asked(args, lambda socket: orders.order(socket, verb, **fields), "Nothing was changed.")
     text.say(json.dumps({"done": True}) if args.json else f"{done[:1].upper()}{done[1:]}.")
     return OK

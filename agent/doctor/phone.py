@@ -13,8 +13,8 @@ from agent.doctor.result import GOES_OUT, NO_CALL, NO_LOCATION, Result, fail, ok
 from agent.doctor.world import World
 from agent.model import Registration, RegistrationKind, StatusKind
 from agent.say import say, sentences
-from agent.voice.client import registration
-from agent.voice.protocol import LINE_LIMIT, VERSION, decode, encode
+from agent.voice.socket.client import registration
+from agent.voice.socket.protocol import LINE_LIMIT, VERSION, decode, encode
 
 VOICE_WAIT = 2.0
 """Seconds for the voice process to say how it is."""

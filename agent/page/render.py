@@ -14,8 +14,9 @@ from agent.clock import Clock
 from agent.control import Overview, SavedAddress
 from agent.doctor.result import NO_CALL
 from agent.model import Ask, StatusKind
-from agent.page import language, settings_words, words
-from agent.page.visitor import current
+from agent.page import language, words
+from agent.page.access.visitor import current
+from agent.page.views import settings_words
 from agent.people import who
 
 FOLDER = Path(__file__).parent

@@ -19,28 +19,31 @@ from agent.clock import Clock, SystemClock
 from agent.config.settings import PageSettings
 from agent.control import Control
 from agent.errors import AgentError, NeedsHuman
-from agent.page import api, guard, language, scrape
-from agent.page.access import Access
-from agent.page.announce import Announcer
-from agent.page.api_notices import NoticeApi
-from agent.page.calls_api import CallsApi
-from agent.page.door import Door
-from agent.page.gate import Gate
-from agent.page.link import LinkServer
-from agent.page.live import Streams, gone
+from agent.page import language
+from agent.page.access import guard
+from agent.page.access.access import Access
+from agent.page.access.announce import Announcer
+from agent.page.access.door import Door
+from agent.page.access.gate import Gate
+from agent.page.access.link import LinkServer
+from agent.page.access.sockets import UnixListener, listen_tcp
+from agent.page.access.visitor import Channel
+from agent.page.api import core as api
+from agent.page.api import scrape
+from agent.page.api.calls import CallsApi
+from agent.page.api.live import Streams, gone
+from agent.page.api.notices import NoticeApi
 from agent.page.problems import as_of
 from agent.page.render import Renderer
-from agent.page.sockets import UnixListener, listen_tcp
-from agent.page.test_call_views import TestCallViews
-from agent.page.views import Flashes, HomeViews
-from agent.page.views_access import AccessViews, to_sign_in
-from agent.page.views_doctor import DoctorViews
-from agent.page.views_history import HistoryViews
-from agent.page.views_more import MoreViews, overview_for, problem_page
-from agent.page.views_notices import NoticeViews
-from agent.page.views_settings import SettingsViews
-from agent.page.views_setup import SetupViews
-from agent.page.visitor import Channel
+from agent.page.views.access import AccessViews, to_sign_in
+from agent.page.views.doctor import DoctorViews
+from agent.page.views.history import HistoryViews
+from agent.page.views.home import Flashes, HomeViews
+from agent.page.views.more import MoreViews, overview_for, problem_page
+from agent.page.views.notices import NoticeViews
+from agent.page.views.settings import SettingsViews
+from agent.page.views.setup import SetupViews
+from agent.page.views.test_call import TestCallViews
 from agent.page.workshop import Workshop
 from agent.runtime.supervisor import supervise
 from agent.runtime.tasks import end

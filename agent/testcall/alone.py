@@ -14,7 +14,7 @@ from agent.testcall.evidence import OF_SOUND, Result
 from agent.testcall.recording import Unreadable, whole
 from agent.testcall.speech import Hearing, listen
 from agent.testcall.tester import LONGEST, NUMBER
-from agent.voice.client import call_view, place_call
+from agent.voice.socket.client import call_view, place_call
 
 
 async def call_and_listen(socket: Path, recordings: Path | None, save: Path | None) -> dict[str, Any]:

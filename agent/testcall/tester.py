@@ -77,7 +77,7 @@ class CallTester:
         self, *, world: World, shelf: Shelf, place: Place, recordings: Path | None, settings: CallTestSettings,
         clock: Clock, zone: tzinfo | None = None,
     ) -> None:  # fmt: skip
-        """`place(number, on_line, record=...)` calls as `agent.voice.client.place_call` does, its socket bound."""
+        """`place(number, on_line, record=...)` calls as `place_call` of `agent/voice/socket/client.py` does."""
         self.running: Running | None = None
         self.past: tuple[Evidence, ...] = ()
         """The newest test calls, newest first."""

@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def list_audio() -> int:
     """Print the sound cards that `sip.playback_device` and `sip.capture_device` can name."""
-    from agent.voice.audio import list_devices
+    from agent.voice.pjsip.audio import list_devices
 
     cards = list_devices()
     for card in cards:

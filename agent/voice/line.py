@@ -9,11 +9,11 @@ from typing import Final, Literal
 from agent.config.settings import SipSettings
 from agent.model import VoiceInstruction
 from agent.voice import resolve, watch
-from agent.voice.audio import AudioPlan
 from agent.voice.events import StackError, StackPlan
 from agent.voice.log import log
-from agent.voice.moves import Register, Seen
-from agent.voice.stack import Stack
+from agent.voice.pjsip.audio import AudioPlan
+from agent.voice.pjsip.stack import Stack
+from agent.voice.registration.moves import Register, Seen
 from agent.voice.state import State
 from agent.voice.watch import Way
 

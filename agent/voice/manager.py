@@ -10,7 +10,7 @@ from typing import Final
 
 from agent.model import Registration, RegistrationKind
 from agent.runtime.systemd import notify, watchdog_interval
-from agent.voice.call_values import Interlock
+from agent.voice.calls.values import Interlock
 
 EXTENSION: Final = 30.0
 """Seconds that every word of a stop that waits buys."""

@@ -15,20 +15,22 @@ from typing import Final, Literal
 
 from agent.config.settings import SipSettings
 from agent.model import Registration, RegistrationKind, VoiceInstruction
-from agent.voice import handover, protocol, resolve, state, watch
-from agent.voice.call_values import Call, Interlock
-from agent.voice.calls import Calls
-from agent.voice.desk import Desk
-from agent.voice.dress import Wardrobe
+from agent.voice import resolve, state, watch
+from agent.voice.calls import handover
+from agent.voice.calls.calls import Calls
+from agent.voice.calls.dress import Wardrobe
+from agent.voice.calls.outcome import lost_call
+from agent.voice.calls.values import Call, Interlock
 from agent.voice.events import ConnectionLost, DigitHeard, RegisterResult, StackError, StackEvent
 from agent.voice.line import Line
 from agent.voice.log import log
-from agent.voice.machine import Machine
 from agent.voice.manager import Manager
-from agent.voice.moves import Action, CarryOver, Register, Report, Seen, Unregister
-from agent.voice.outcome import lost_call
+from agent.voice.pjsip.pump import Pump
 from agent.voice.problems import Problems
-from agent.voice.pump import Pump
+from agent.voice.registration.machine import Machine
+from agent.voice.registration.moves import Action, CarryOver, Register, Report, Seen, Unregister
+from agent.voice.socket import protocol
+from agent.voice.socket.desk import Desk
 from agent.voice.stopping import Stopped, Stopper
 from agent.voice.watchdog import REEXEC, Watchdog, reexec
 

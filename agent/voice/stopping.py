@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.voice.call_values import Call, Interlock
+from agent.voice.calls.values import Call, Interlock
 from agent.voice.events import StackError
 from agent.voice.log import log
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from agent.voice.moves import Seen
+from agent.voice.registration.moves import Seen
 
 GROUPS: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 """LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE (rtnetlink(7)); a lost carrier shows on LINK alone."""

@@ -126,7 +126,7 @@ def test_a_power_cut_in_the_middle_leaves_nothing_of_the_other_device_in_use(
 
 
 def test_every_file_that_is_bound_to_a_device_is_named() -> None:
-    from agent.page import certificate
+    from agent.page.access import certificate
     from agent.testcall.shelf import FOLDER
 
     text = Path(certificate.__file__).read_text()

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from agent.lab.process import die_with_parent
 from agent.lab.stage import Stage
-from agent.voice.client import place_call
+from agent.voice.socket.client import place_call
 from tests.e2e.house import PATIENCE, eventually
 
 Line = dict[str, Any]

@@ -16,7 +16,7 @@ import pytest
 from agent.lab.process import die_with_parent, stop
 from agent.lab.stage import OFFICE, Stage, form_fields
 from agent.lab.topology import LAPTOP, PREFIX6, ROUTERS
-from agent.page.door import MAX_ON_LINK
+from agent.page.access.door import MAX_ON_LINK
 from tests.e2e.conftest import Open
 from tests.e2e.house import Window, bound, eventually, switch_on
 from tests.e2e.neighbor import DEVICE, HTTP, HTTPS, Neighbor, connect, set_pin

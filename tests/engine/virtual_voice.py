@@ -11,8 +11,8 @@ from dataclasses import replace
 from agent.model import CallView, CivicAddress, Registration, RegistrationKind, VoiceInstruction, VoiceState
 from agent.simulator.sessions import Register as SipRegister
 from agent.voice.events import RegisterResult
-from agent.voice.machine import Machine
-from agent.voice.moves import Action, Register, Report, Seen, Unregister
+from agent.voice.registration.machine import Machine
+from agent.voice.registration.moves import Action, Register, Report, Seen, Unregister
 from tests.engine.virtual_platform import VirtualPlatform
 
 ROUND_TRIP = 0.01

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from agent.control import Emergency
 from agent.errors import NeedsHuman
 from agent.model import Ask, StatusKind
-from agent.page.settings_words import groups
-from agent.page.setup_steps import STEPS
+from agent.page.views.settings_words import groups
+from agent.page.views.setup_steps import STEPS
 from agent.say import say
 from agent.testcall.evidence import Answer, Evidence, Result, Running
 from tests.page.calling import HERE

@@ -15,10 +15,10 @@ from unittest import mock
 import aiohttp
 
 from agent.config.settings import PageSettings
-from agent.page import pins as pins_module
-from agent.page.access import Access
-from agent.page.links import LinkAddress
-from agent.page.pins import Pins
+from agent.page.access import pins as pins_module
+from agent.page.access.access import Access
+from agent.page.access.links import LinkAddress
+from agent.page.access.pins import Pins
 from agent.page.routes import Role
 from agent.page.server import PageServer
 from tests.page.calling import Parts

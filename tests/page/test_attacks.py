@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from agent.page import door, link_port
-from agent.page.link_port import MAX_FROM_ONE
+from agent.page.access import door, link_port
+from agent.page.access.link_port import MAX_FROM_ONE
 from agent.page.routes import Role
 from agent.storage.audit import AuditRow
 from tests.page.client import next_event, post, text_of, token_in

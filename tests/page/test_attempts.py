@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from agent.page import attempts as policy
-from agent.page.attempts import Attempts
+from agent.page.access import attempts as policy
+from agent.page.access.attempts import Attempts
 from tests.page.client import post, text_of
 from tests.page.link_world import (
     LAPTOP,

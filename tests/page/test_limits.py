@@ -15,8 +15,8 @@ import pytest
 
 from agent.config.settings import PageSettings
 from agent.errors import NeedsHuman
-from agent.page import door, guard
-from agent.page.sockets import listen_tcp
+from agent.page.access import door, guard
+from agent.page.access.sockets import listen_tcp
 from tests.page.client import Client, play, post, text_of, token_in
 from tests.page.fake_control import FakeControl
 from tests.page.serving import make_server, serving

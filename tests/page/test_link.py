@@ -15,8 +15,8 @@ import pytest
 
 from agent.config.settings import PageSettings
 from agent.errors import NeedsHuman
-from agent.page import certificate
-from agent.page.links import Links
+from agent.page.access import certificate
+from agent.page.access.links import Links
 from agent.page.routes import Role
 from tests.page.client import text_of
 from tests.page.link_world import (

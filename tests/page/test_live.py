@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.model import StatusKind
-from agent.page import live, words
+from agent.page import words
+from agent.page.api import live
 from tests.page.client import Client, next_event, play, text_of
 from tests.page.fake_control import NOON, FakeControl, overview
 

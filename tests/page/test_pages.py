@@ -13,7 +13,8 @@ from agent.control import SavedAddress
 from agent.errors import Backoff, NeedsHuman
 from agent.light.timeline import Mark, State
 from agent.model import Ask, Reasons, StatusKind
-from agent.page import forms, words
+from agent.page import words
+from agent.page.views import forms
 from tests.page.client import Client, play, post, text_of, token_in
 from tests.page.fake_control import DEPOT, NOON, OFFICE, FakeControl, overview, steps
 

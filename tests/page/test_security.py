@@ -10,7 +10,7 @@ import pytest
 from agent.control import DecisionRecord, PlaceRecord, SavedAddress, Step
 from agent.errors import NeedsHuman
 from agent.model import Ask, CivicAddress, Status, StatusKind
-from agent.page import guard
+from agent.page.access import guard
 from tests.page.client import Client, play, post, text_of, token_in
 from tests.page.fake_control import NOON, FakeControl, overview
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agent.page.pins import PinRefused, Pins, weakness
+from agent.page.access.pins import PinRefused, Pins, weakness
+from agent.page.access.sessions import IDLE, MAX_SESSIONS, OLDEST, Sessions
+from agent.page.access.visitor import Channel
 from agent.page.routes import Role
-from agent.page.sessions import IDLE, MAX_SESSIONS, OLDEST, Sessions
-from agent.page.visitor import Channel
 from tests.page.client import next_event, post, text_of, token_in
 from tests.page.link_world import (
     LAPTOP,
@@ -253,7 +253,7 @@ def test_pins_are_kept_as_hashes_in_a_private_file_and_survive_a_restart(tmp_pat
 
 def test_what_a_comparison_takes_is_given_back() -> None:
     script = (
-        "import threading\nfrom pathlib import Path\nfrom agent.page.pins import hash_pin\n"
+        "import threading\nfrom pathlib import Path\nfrom agent.page.access.pins import hash_pin\n"
         "def rss():\n"
         "    return int(Path('/proc/self/statm').read_text().split()[1]) * 4\n"
         "def hashes():\n"

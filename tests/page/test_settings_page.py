@@ -17,7 +17,7 @@ from agent.config import overlay as config_overlay
 from agent.config.schema import SCHEMA
 from agent.control import Step
 from agent.model import StatusKind
-from agent.page.settings_words import groups
+from agent.page.views.settings_words import groups
 from tests.page.client import Client, Scenario, post, text_of
 from tests.page.fake_control import NOON, FakeControl, overview
 from tests.page.serving import make_server

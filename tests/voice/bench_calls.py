@@ -26,7 +26,7 @@ from tests.voice.wire import Line, until
 GOAL = 0.3
 """Seconds, p99."""
 PACE = 0.06
-"""Seconds between calls: faster than people, slower than what voice holds back (agent/voice/dialer.py)."""
+"""Seconds between calls: faster than people, slower than what voice holds back (agent/voice/calls/dialer.py)."""
 _LEFT_OUT = frozenset({"mid IP change", "stack hung"})
 
 

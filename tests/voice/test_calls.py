@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent.voice.client import place_call
+from agent.voice.socket.client import place_call
 
 from .harness import Registrar, Uas, Voice, run_async
 from .wire import Line, until

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.model import CallSound, CallView, CivicAddress, VoiceInstruction, VoiceState
-from agent.voice.client import VoiceClient, call_view
+from agent.voice.socket.client import VoiceClient, call_view
 
 from .harness import Registrar, Voice, run_async
 from .wire import until

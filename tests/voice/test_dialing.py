@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.voice.dialing import EMERGENCY, call_uri, emergency_number
+from agent.voice.calls.dialing import EMERGENCY, call_uri, emergency_number
 
 DOCUMENT = Path(__file__).parents[2] / "agent" / "voice" / "EMERGENCY.md"
 _ROW = re.compile(r"^\| (.*?) \| (911|933|not).*? \| .* \|$", re.MULTILINE)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.voice import protocol
-from agent.voice.call_values import Call
+from agent.voice.calls.values import Call
+from agent.voice.socket import protocol
 
 from .harness import Registrar, Uas, Voice
 
-DOCUMENT = (Path(protocol.__file__).parent / "PROTOCOL.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(protocol.__file__).parents[1] / "PROTOCOL.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```(python|sh)\n(.*?)```", DOCUMENT, re.DOTALL)
 Start = Callable[..., Registrar]
 Speak = Callable[..., Voice]

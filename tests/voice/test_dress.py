@@ -9,14 +9,14 @@ import pytest
 
 from agent.config.settings import SipSettings
 from agent.model import CivicAddress
-from agent.voice import dress
-from agent.voice.call_values import Call
-from agent.voice.calls import Calls
-from agent.voice.dialer import BREATH, CROWD, PATIENCE, PATIENCE_IF_OTHERS, TRYING_PATIENCE
-from agent.voice.dress import Wardrobe
+from agent.voice.calls import dress
+from agent.voice.calls.calls import Calls
+from agent.voice.calls.dialer import BREATH, CROWD, PATIENCE, PATIENCE_IF_OTHERS, TRYING_PATIENCE
+from agent.voice.calls.dress import Wardrobe
+from agent.voice.calls.leg import REDIALS
+from agent.voice.calls.location import Location, location_body
+from agent.voice.calls.values import Call
 from agent.voice.events import CallEvent, Dial, StackError, Trying
-from agent.voice.leg import REDIALS
-from agent.voice.location import Location, location_body
 
 CIVIC = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", 'Suite "4" & <5>')
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.voice import files
+from agent.voice.socket import files
 
 
 def test_a_recording_is_for_the_group_whatever_the_umask_and_its_folder_is_made(tmp_path: Path) -> None:

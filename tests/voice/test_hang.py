@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.voice import handover
-from agent.voice.call_values import Pending
-from agent.voice.server import Carried
+from agent.voice.calls import handover
+from agent.voice.calls.values import Pending
+from agent.voice.socket.server import Carried
 
 from .harness import PASSWORD, Registrar, Uas, Voice
 from .wire import Line, until

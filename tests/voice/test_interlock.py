@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from agent.config.settings import SipSettings
-from agent.voice.call_values import Call, Interlock
-from agent.voice.calls import Calls
+from agent.voice.calls.calls import Calls
+from agent.voice.calls.values import Call, Interlock
 from agent.voice.events import CallEvent, Dial, Wish
 from agent.voice.service import Service
 

@@ -9,9 +9,9 @@ import pytest
 
 from agent.model import Registration, RegistrationKind, VoiceInstruction
 from agent.voice.events import RegisterResult
-from agent.voice.machine import Machine
-from agent.voice.moves import Action, CarryOver, Phase, Register, Report, Seen, Unregister
-from agent.voice.retry import AGENT_FIRST, ATTEMPT_DEADLINE, LOOK_AGAIN
+from agent.voice.registration.machine import Machine
+from agent.voice.registration.moves import Action, CarryOver, Phase, Register, Report, Seen, Unregister
+from agent.voice.registration.retry import AGENT_FIRST, ATTEMPT_DEADLINE, LOOK_AGAIN
 
 ONE = VoiceInstruction(1, 0, "eth0", "192.0.2.10", "198.51.100.5", "emerg_one")
 HERE = Seen("eth0", "192.0.2.10", "198.51.100.5", 3)

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.model import Registration, RegistrationKind, VoiceInstruction
 from agent.voice.events import RegisterResult
-from agent.voice.machine import Machine
-from agent.voice.moves import Action, Phase, Register, Report, Seen
+from agent.voice.registration.machine import Machine
+from agent.voice.registration.moves import Action, Phase, Register, Report, Seen
 
 HERE = Seen("eth0", "192.0.2.10", "198.51.100.5", 3)
 THERE = Seen("eth1", "203.0.113.7", "198.51.100.5", 1)

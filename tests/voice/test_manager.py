@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.voice import state
-from agent.voice.call_values import Interlock
+from agent.voice.calls.values import Interlock
 from agent.voice.manager import MARK, Manager
 
 

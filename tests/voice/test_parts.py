@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.model import VoiceInstruction
-from agent.voice import sip, state, watch
+from agent.voice import state, watch
+from agent.voice.registration import sip
 from agent.voice.watchdog import Watchdog
 
 

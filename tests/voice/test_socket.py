@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from agent.model import RegistrationKind, VoiceInstruction, VoiceState
-from agent.voice.client import VoiceClient, place_call
-from agent.voice.server import Client, Server
+from agent.voice.socket.client import VoiceClient, place_call
+from agent.voice.socket.server import Client, Server
 
 from .harness import Registrar, Voice, run_async
 from .wire import until

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.voice.call_values import Call, Interlock
+from agent.voice.calls.values import Call, Interlock
 from agent.voice.stopping import Limits, wait
 
 from .harness import Registrar, Uas, Voice

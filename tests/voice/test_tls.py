@@ -58,7 +58,7 @@ def test_a_ca_that_the_system_does_not_know_is_refused_unless_it_is_configured(r
 
 
 def test_s2_an_answer_over_a_refused_connection_is_never_a_registration() -> None:
-    from agent.voice import pjobjects
+    from agent.voice.pjsip import objects as pjobjects
 
     inbox: deque[Any] = deque()
     peer = pjobjects.Peer("sip.example.net", refused="certificate is for elsewhere.test, not for sip.example.net")

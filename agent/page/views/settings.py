@@ -1,0 +1,180 @@
+"""Settings: every key that a technician may change, where it comes from, undo, and back to the packaged file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from agent.config.current import WAITS, SettingsRefused
+from agent.config.fields import Field, fields, read
+from agent.config.help import title
+from agent.config.problem import parts
+from agent.control import Control
+from agent.errors import AgentError
+from agent.page.access import guard
+from agent.page.language import spoken
+from agent.page.problems import PageError, as_of, status_of
+from agent.page.render import Renderer
+from agent.page.routes import Role, Route, get, post
+from agent.page.views.home import Flashes, html
+from agent.page.views.settings_words import Group, groups, is_first, label
+from agent.page.workshop import Workshop
+from agent.say import say
+
+HISTORY = 8
+"""Changes shown."""
+
+
+class SettingsViews:
+    """The settings pages."""
+
+    def __init__(self, workshop: Workshop, control: Control, renderer: Renderer, flashes: Flashes) -> None:
+        self._workshop = workshop
+        self._configuration = workshop.configuration
+        self._control = control
+        self._renderer = renderer
+        self._flashes = flashes
+
+    def routes(self) -> list[Route]:
+        """Return what this class answers."""
+        return [
+            get("/settings", self.index, Role.TECHNICIAN),
+            post("/settings/undo", self.undo, Role.TECHNICIAN),
+            post("/settings/reset", self.reset, Role.TECHNICIAN),
+            post("/settings/restart", self.restart, Role.TECHNICIAN),
+            get("/settings/{group}", self.group, Role.TECHNICIAN),
+            post("/settings/{group}", self.save, Role.TECHNICIAN),
+        ]
+
+    async def index(self, request: web.Request) -> web.StreamResponse:
+        """Show the groups, what waits, and the last changes."""
+        layers = self._configuration.shown()
+        changed = {
+            group.name: sum(key.partition(".")[0] in group.sections for key in (*layers.overlay.values, *layers.kept))
+            for group in groups()
+        }
+        history = tuple(reversed(layers.overlay.history[-HISTORY:]))
+        problems = [in_words(line) for line in layers.problems]
+        page = self._page(
+            request, "settings.html", groups=groups(), changed=changed, history=history, problems=problems,
+            damage=self._configuration.damage,
+        )  # fmt: skip
+        return html(page)
+
+    async def group(self, request: web.Request) -> web.StreamResponse:
+        """Show one group as a form."""
+        return self._form(request, self._named(request), {}, {}, 200)
+
+    async def save(self, request: web.Request) -> web.StreamResponse:
+        """Save what was changed in a group."""
+        group = self._named(request)
+        given = await guard.read_form(request)
+        if given.get("version") != self._version():
+            problem = {"": say("The settings were changed elsewhere meanwhile. Look again, then save once more.")}
+            return self._form(request, group, given, problem, 409)
+        values, secrets = read(self._fields(group), given)
+        if not values and not secrets:
+            self._flashes.put(guard.csrf_token(request), say("Nothing was changed."))
+            raise web.HTTPSeeOther(request.path)
+        try:
+            in_force = await self._configuration.change(values, secrets, who=guard.who(request))
+        except SettingsRefused as error:
+            return self._form(request, group, given, error.fields, 422)
+        except AgentError as error:
+            return self._form(
+                request, group, given, {"": str(as_of(error, self._control.overview()))}, status_of(error)
+            )
+        self._say_saved(request, in_force=in_force)
+        raise web.HTTPSeeOther("/settings")
+
+    async def undo(self, request: web.Request) -> web.StreamResponse:
+        """Take back the newest change."""
+        await guard.read_form(request)
+        keys = await self._configuration.undo(who=guard.who(request))
+        text = say("Nothing to undo.")
+        if keys:
+            text = say("Taken back: {names}.", names=", ".join(label(key) for key in keys))
+        self._flashes.put(guard.csrf_token(request), text)
+        raise web.HTTPSeeOther("/settings")
+
+    async def reset(self, request: web.Request) -> web.StreamResponse:
+        """Give one key back to the packaged file."""
+        given = await guard.read_form(request)
+        key = given.get("reset", "")
+        group = next((one for one in groups() if key.partition(".")[0] in one.sections), None)
+        if group is None:
+            raise PageError(
+                404, say("There is no such setting."), todo=say("Go back to the settings."), code="not_found"
+            )
+        in_force = await self._configuration.reset([key], who=guard.who(request))
+        self._say_saved(request, in_force=in_force)
+        raise web.HTTPSeeOther(f"/settings/{group.name}")
+
+    async def restart(self, request: web.Request) -> web.StreamResponse:
+        """Start the agent again, so that the rest of the settings is taken up."""
+        await guard.read_form(request)
+        self._flashes.put(guard.csrf_token(request), say("The agent is being started again. Calls go on meanwhile."))
+        self._workshop.restart()
+        return html(self._page(request, "settings_restart.html"))
+
+    # ------------------------------------------------------------------ inside
+
+    def _named(self, request: web.Request) -> Group:
+        name = request.match_info["group"]
+        found = next((group for group in groups() if group.name == name), None)
+        if found is None:
+            todo = say("Go back to the settings.")
+            raise PageError(404, say("There is no such page."), todo=todo, code="not_found")
+        return found
+
+    def _fields(self, group: Group) -> tuple[Field, ...]:
+        layers = self._configuration.shown()
+        return tuple(field for section in group.sections for field in fields(layers, section))
+
+    def _version(self) -> str:
+        overlay = self._configuration.edited()
+        return f"{max((one.at for one in overlay.changed.values()), default=0.0)}"
+
+    def _form(
+        self, request: web.Request, group: Group, given: Mapping[str, str], errors: Mapping[str, str], status: int
+    ) -> web.Response:
+        known = self._fields(group)
+        keys = {field.key for field in known}
+        general = [text if not key else f"{key}: {text}" for key, text in errors.items() if key not in keys]
+        told = {section: title(section) for section in group.sections}
+        page = self._page(
+            request, "settings_group.html", group=group, fields=known, given=given, general=general, told=told,
+            errors={key: sentence(text) for key, text in errors.items() if key in keys}, version=self._version(),
+            unfolded={key.partition(".")[0] for key in errors if not is_first(key)},
+        )  # fmt: skip
+        return html(page, status)
+
+    def _page(self, request: web.Request, name: str, **context: object) -> str:
+        csrf = guard.csrf_token(request)
+        waits = self._workshop.waits_for_restart()
+        return self._renderer.page(
+            name, self._control.overview(), csrf, label=label, is_first=is_first, flash=self._flashes.take(csrf),
+            waiting=WAITS if self._configuration.waiting else "",
+            restart=[group.title for group in groups() if set(group.sections) & waits], **context,
+        )  # fmt: skip
+
+    def _say_saved(self, request: web.Request, *, in_force: bool) -> None:
+        text = say("Saved.") if in_force else say("Saved; it waits until the emergency call is over.")
+        self._flashes.put(guard.csrf_token(request), text)
+
+
+def in_words(line: str) -> str:
+    """Return a problem line without its file, the setting by its label."""
+    wrong = parts(line)
+    if not wrong.key:
+        return wrong.what
+    name = label(wrong.key) if "." in wrong.key else say("Address") if wrong.key == "address" else wrong.key
+    return say("{name}: {what}", name=name, what=wrong.what)
+
+
+def sentence(text: str) -> str:
+    """Return what a validator says as a sentence in the reader's language: `must be ...` -> `It must be ...`."""
+    told = spoken().tell(text)
+    told = f"It {told}" if told.startswith(("must ", "can ", "needs ")) else told[:1].upper() + told[1:]
+    return told if told.endswith((".", "?", "!")) else f"{told}."

@@ -1,0 +1,345 @@
+"""Calls: emergency first, always, at once (S1); the interlock that keeps everything else away from it (S4)."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from agent.voice.calls import outcome
+from agent.voice.calls.book import Book
+from agent.voice.calls.dialer import TRYING_PATIENCE, Dialer, Dress, Prepare, bare
+from agent.voice.calls.dialing import call_uri, emergency_number
+from agent.voice.calls.leg import Leg
+from agent.voice.calls.values import Call, Interlock, Line, Pending
+from agent.voice.events import CallEvent, MediaChanged, StackError, Trying, Wish
+
+INCOMING_TIMEOUT: Final = 60.0
+"""Seconds that an incoming call may ring before it is refused with 480."""
+ORDINARY_LIMIT: Final = 3
+"""PJSIP is built for 4 calls: one line is left for an emergency."""
+_OK: Final = 200
+_UNAVAILABLE: Final = 480
+_BUSY: Final = 486
+_DECLINED: Final = 603
+
+
+class Calls(Book):
+    """All calls; `prepare(attempt)` makes the stack ready and says whether there are other ways, `tell` hears all."""
+
+    def __init__(
+        self,
+        line: Line,
+        *,
+        domain: Callable[[], str],
+        prepare: Prepare,
+        tell: Callable[[Call | Interlock], None],
+        callback_window: float,
+        dress: Dress = bare,
+        numbers: Sequence[str] = (),
+    ) -> None:
+        super().__init__(line, tell, callback_window)
+        self._domain = domain
+        self._dialer = Dialer(line, prepare, dress, self)
+        self._numbers = numbers
+        self._next = 1
+        self.closed = ""
+        """Why no ordinary call is taken any more, a sentence."""
+
+    def number_after(self, numbers: Sequence[int]) -> None:
+        """Give no number of an earlier life again."""
+        self._next = max([self._next, *(number + 1 for number in numbers)])
+
+    def restore(self, pending: Pending, now: float) -> None:
+        """Dial an emergency call that an earlier life of the process did not get answered."""
+        self.number_after([pending.number])
+        call = Call(pending.number, pending.to, "out", emergency=True, req_id=pending.req_id)
+        call = replace(call, at=now, started_at=pending.started_at, started_wall=pending.started_wall)
+        self._begin(Leg(call, call_uri(pending.to, self._domain())), now)
+
+    # ------------------------------------------------------------------ what people ask for
+
+    def place(
+        self,
+        to: str,
+        now: float,
+        req_id: str | int | None = None,
+        wish: Wish | None = None,
+        problem: str | None = None,
+    ) -> Call:
+        """Place a call; an emergency call at once, in every state, and every ordinary call yields to it.
+
+        An emergency call that is being made already is joined, not dialed twice. Raises ValueError with a
+        sentence if this cannot be dialed now.
+        """
+        emergency = emergency_number(to, self._numbers)
+        if emergency is not None:
+            same = next((leg for leg in self._legs.values() if self._asks_for(leg, emergency)), None)
+            if same is not None:
+                self.change(same, now, req_id=req_id if req_id is not None else same.call.req_id)
+                return same.call
+        else:
+            self._refuse_ordinary()
+        uri = call_uri(emergency or to, self._domain())
+        call = Call(
+            self._next, emergency or to, "out", emergency=emergency is not None, at=now, req_id=req_id, started_at=now,
+            started_wall=time.time(), sound_problem=problem, record=wish.record.name if wish and wish.record else None,
+        )  # fmt: skip
+        self._next += 1
+        leg = Leg(call, uri, wish or Wish())
+        self._begin(leg, now)
+        return leg.call
+
+    def hangup(self, number: int | None, now: float) -> None:
+        """End one call or all; ValueError if there is no such call."""
+        for leg in [self._leg(number)] if number is not None else list(self._legs.values()):
+            self._end_leg(leg, "Ended here." if leg.answered else "Ended here before anybody answered.")
+            if leg.stack_id is None:
+                self.over(leg, now)
+
+    def answer(self, number: int, wish: Wish | None = None) -> None:
+        """Answer an incoming call, the others go on hold; ValueError if there is none."""
+        leg, stack_id = self._incoming_leg(number)
+        if wish is not None:
+            leg.wish = wish
+            leg.call = replace(leg.call, record=wish.record.name if wish.record else None)
+        self._hold_others(leg)
+        self._ask("answered", lambda: self._line.answer(stack_id, _OK))
+
+    def reject(self, number: int, *, busy: bool) -> None:
+        """Refuse an incoming call: 603, or 486 for this phone alone; ValueError if there is none."""
+        leg, stack_id = self._incoming_leg(number)
+        leg.wanted, leg.here = False, "Refused here."
+        self._ask("refused", lambda: self._line.hangup(stack_id, _BUSY if busy else _DECLINED))
+
+    def hold(self, number: int, now: float, *, on: bool) -> None:
+        """Put a call on hold or take it back, the others then go on hold; ValueError when that cannot be."""
+        leg = self._leg(number)
+        if leg.call.emergency:
+            raise ValueError("An emergency call is never put on hold.")
+        if not leg.answered or leg.stack_id is None:
+            raise ValueError("Only a call that was answered can be put on hold.")
+        if leg.call.held is on:
+            return
+        if not on:
+            self._refuse_ordinary(leg)
+            self._hold_others(leg)
+        self._hold(leg, leg.stack_id, on=on)
+        self.change(leg, now, held=on)
+
+    def digits(self, number: int, digits: str) -> None:
+        """Send digits; ValueError when there is nobody to hear them."""
+        leg = self._leg(number)
+        if leg.stack_id is None or not (leg.answered or leg.early):
+            raise ValueError("Nobody can hear the digits yet.")
+        stack_id = leg.stack_id
+        self._ask("told the digits", lambda: self._line.digits(stack_id, digits))
+
+    # ------------------------------------------------------------------ what the stack says
+
+    def on_event(self, event: CallEvent | MediaChanged | Trying, now: float) -> None:
+        """Take what the stack says about a call."""
+        leg = next((leg for leg in self._legs.values() if leg.stack_id == event.call), None)
+        match event:
+            case Trying():
+                self._heard_of(leg, now)
+            case MediaChanged():
+                self._media(leg, event, now)
+            case CallEvent() if leg is not None:
+                self._state(leg, event, now)
+            case CallEvent(state="ended"):
+                self._line.forget(event.call)
+            case CallEvent(direction="in"):
+                self._ring(event, now)
+
+    def heard_digit(self, stack_id: int, tell: Callable[[int], None]) -> None:
+        """Tell the number of the call in which the far end pressed a key."""
+        for leg in self._legs.values():
+            if leg.stack_id == stack_id:
+                tell(leg.call.number)
+
+    def carried(self) -> None:
+        """The path changed under the calls: those still ringing will die of it and are worth a redial."""
+        for leg in self._legs.values():
+            leg.carried = not leg.answered
+
+    def stack_restarted(self, now: float) -> None:
+        """The stack began a new life: calls it held are gone, and an emergency call that is being made is dialed again.
+
+        Only ever calls that could not live on; what stands here for the others is the last resort.
+        """
+        gone = CallEvent(-1, "ended", "out", 0, "the line was built anew")
+        for leg in list(self._legs.values()):
+            if leg.stack_id is not None:
+                leg.stack_id = None
+                if leg.open and leg.call.direction == "out" and self._dialer.again(leg, gone, now):
+                    continue
+                leg.here = leg.here or "The line had to be built anew, the call is lost." + outcome.DIAL_AGAIN
+                self.over(leg, now)
+
+    def kick(self, now: float) -> None:
+        """A way appeared: an emergency call that waits for its next attempt goes out now."""
+        for leg in list(self._legs.values()):
+            if leg.redial_at is not None and leg.call.emergency:
+                leg.redial_at = None
+                self._dialer.dial(leg, now)
+
+    def tick(self, now: float) -> None:
+        """Redial, refuse what rang too long, end the callback window."""
+        for leg in list(self._legs.values()):
+            if leg.redial_at is not None and now >= leg.redial_at:
+                leg.redial_at = None
+                self._dialer.dial(leg, now)
+            if leg.deadline is not None and now >= leg.deadline:
+                leg.deadline = None
+                self._overdue(leg, now)
+        over = self.window_end()
+        if over is not None and now >= over:
+            self.set_interlock(Interlock())
+
+    def next_due(self) -> float | None:
+        """Return the earliest moment at which `tick()` has something to do."""
+        moments = [moment for leg in self._legs.values() for moment in (leg.redial_at, leg.deadline)]
+        return min((moment for moment in (*moments, self.window_end()) if moment is not None), default=None)
+
+    # ------------------------------------------------------------------ inside: dialing
+
+    def _refuse_ordinary(self, leg: Leg | None = None) -> None:
+        """Raise ValueError with a sentence if no ordinary call may become active now."""
+        if self.only_testing:
+            self._give_way()
+        elif self.emergency:
+            raise ValueError("An emergency call is in progress; other calls have to wait.")
+        if self.closed:
+            raise ValueError(self.closed)
+        if leg is None and sum(other.wanted for other in self._legs.values()) >= ORDINARY_LIMIT:
+            raise ValueError(f"There are {ORDINARY_LIMIT} calls already; end one of them first.")
+
+    def _begin(self, leg: Leg, now: float) -> None:
+        if leg.call.emergency:
+            self.set_interlock(Interlock(active=True, until=None, why=f"emergency call to {leg.call.to}"))
+            for other in list(self._legs.values()):
+                if not other.call.emergency or (other.call.to, leg.call.to) == ("933", "911"):
+                    self._end_leg(other, "Ended for an emergency call.")
+        else:
+            self._hold_others(leg)
+        self._legs[leg.call.number] = leg
+        self.change(leg, now)
+        self._dialer.dial(leg, now)
+
+    def _overdue(self, leg: Leg, now: float) -> None:
+        """An incoming call rang too long, or an emergency call got no sound out of anybody."""
+        if leg.call.direction == "out":
+            self._dialer.silent(leg, now)
+        elif leg.stack_id is not None:
+            leg.here = "Nobody answered here."
+            with contextlib.suppress(StackError):
+                self._line.hangup(leg.stack_id, _UNAVAILABLE)
+
+    # ------------------------------------------------------------------ inside: what the stack says
+
+    def _heard_of(self, leg: Leg | None, now: float) -> None:
+        if leg is not None and leg.open and leg.call.emergency and leg.deadline is not None:
+            leg.heard_of, leg.deadline = True, now + TRYING_PATIENCE
+
+    def _state(self, leg: Leg, event: CallEvent, now: float) -> None:
+        if event.state == "ended":
+            self._gone(leg, event, now)
+            return
+        if event.state == "confirmed" and not leg.answered:
+            leg.answered = True
+            leg.call = replace(leg.call, answered_at=now)
+        leg.early = leg.early or event.state == "early"
+        if leg.answered or (event.direction == "out" and event.code):
+            leg.deadline = None
+        if (leg.call.state, leg.call.code, leg.call.reason) != (event.state, event.code, event.reason):
+            self.change(leg, now, state=event.state, code=event.code, reason=event.reason)
+
+    def _gone(self, leg: Leg, event: CallEvent, now: float) -> None:
+        self._line.forget(event.call)
+        leg.stack_id = None
+        if leg.open and leg.call.direction == "out" and self._dialer.again(leg, event, now):
+            return
+        leg.call = replace(leg.call, at=now, code=event.code, reason=event.reason)
+        self.over(leg, now)
+
+    def _ring(self, event: CallEvent, now: float) -> None:
+        """A call comes in; with every line but the last one taken, or about to stop, an ordinary one hears busy."""
+        back = self.interlock.active and not self.only_testing
+        self._give_way()
+        taken = sum(leg.wanted for leg in self._legs.values()) >= ORDINARY_LIMIT
+        call = Call(self._next, event.remote, "in", "ringing", emergency=back, callback=back, at=now)
+        self._next += 1
+        leg = Leg(replace(call, started_at=now, started_wall=time.time()), event.remote, stack_id=event.call)
+        self._legs[call.number] = leg
+        if not back and (taken or self.closed):
+            leg.wanted, leg.here = False, self.closed or "Refused here: all lines are taken."
+            with contextlib.suppress(StackError):
+                self._line.hangup(event.call, _BUSY)
+            return
+        leg.deadline = now + INCOMING_TIMEOUT
+        self.change(leg, now, code=event.code, reason=event.reason)
+
+    def _media(self, leg: Leg | None, event: MediaChanged, now: float) -> None:
+        if leg is None or leg.stack_id is None:
+            return
+        problem = leg.call.sound_problem
+        if event.active:
+            try:
+                problem = self._line.connect(leg.stack_id, leg.wish) or problem
+            except StackError as error:
+                problem = f"There is no sound: {error}."
+        changes = {"held": event.held, "held_by_peer": event.held_by_peer, "sound_problem": problem}
+        if any(getattr(leg.call, name) != value for name, value in changes.items()):
+            self.change(leg, now, **changes)
+
+    # ------------------------------------------------------------------ inside
+
+    def _asks_for(self, leg: Leg, number: str) -> bool:
+        return leg.wanted and leg.call.emergency and leg.call.direction == "out" and leg.call.to == number
+
+    def _leg(self, number: int) -> Leg:
+        if number not in self._legs:
+            raise ValueError("There is no such call.")
+        return self._legs[number]
+
+    def _incoming_leg(self, number: int) -> tuple[Leg, int]:
+        leg = self._legs.get(number)
+        if leg is None or leg.stack_id is None or leg.call.direction != "in" or not leg.open:
+            raise ValueError("There is no such incoming call.")
+        return leg, leg.stack_id
+
+    def _hold_others(self, leg: Leg) -> None:
+        for other in self._legs.values():
+            if other is leg or other.call.emergency or other.call.held or not other.answered or not other.wanted:
+                continue
+            if other.stack_id is not None:
+                with contextlib.suppress(ValueError):  # a call that cannot be held now is mixed in
+                    self._hold(other, other.stack_id, on=True)
+
+    def _hold(self, leg: Leg, stack_id: int, *, on: bool) -> None:
+        self._ask("put on hold" if on else "resumed", lambda: self._line.hold(stack_id, on=on))
+        leg.call = replace(leg.call, held=on)
+
+    def _ask(self, what: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except StackError as error:
+            raise ValueError(f"The call could not be {what}: {error}") from None
+
+    def _give_way(self) -> None:
+        """End the test calls that give way to every other call."""
+        for leg in self._legs.values():
+            if leg.wish.yields and leg.wanted:
+                self._end_leg(leg, "Ended for another call.")
+
+    def _end_leg(self, leg: Leg, why: str) -> None:
+        leg.wanted, leg.redial_at, leg.here = False, None, leg.here or why
+        if leg.stack_id is not None:
+            leg.call = replace(leg.call, sound=self._line.sound(leg.stack_id) or leg.call.sound)
+            try:
+                self._line.hangup(leg.stack_id)
+            except StackError as error:
+                leg.call = replace(leg.call, reason=str(error))

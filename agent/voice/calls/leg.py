@@ -1,0 +1,51 @@
+"""How a call stands with the stack, and how patiently it is dialed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.voice.calls.values import Call
+from agent.voice.events import Wish
+
+REDIAL_CODES: Final = frozenset({0, 408, 410, 500, 502, 503, 504})
+"""Answers that say "this path", not "this call": an emergency call is dialed again."""
+REDIALS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0)
+"""Seconds before each further attempt of an emergency call that never got an answer: about a minute in all."""
+ORDINARY_REDIALS: Final = 1
+"""A ringing ordinary call that a change of path killed is dialed again once."""
+
+
+@dataclass(slots=True)
+class Leg:
+    """One call and its life inside the stack."""
+
+    call: Call
+    uri: str
+    wish: Wish = field(default_factory=Wish)
+    stack_id: int | None = None
+    redials: int = 0
+    redial_at: float | None = None
+    deadline: float | None = None
+    wanted: bool = True
+    answered: bool = False
+    early: bool = False
+    """It heard something before anybody answered."""
+    heard_of: bool = False
+    """The next hop said 100 Trying or more to the INVITE that is out."""
+    carried: bool = False
+    """The path changed while it was ringing: it will die of that."""
+    here: str = ""
+    """Why this side ended it, a sentence."""
+
+    @property
+    def open(self) -> bool:
+        """Nobody has ended it, and nobody has answered it."""
+        return self.wanted and not self.answered
+
+    def redial_wait(self, code: int) -> float | None:
+        """Return the seconds to wait before this call is dialed again, None if it is not."""
+        limit = len(REDIALS) if self.call.emergency else ORDINARY_REDIALS * self.carried
+        if (code not in REDIAL_CODES and not self.carried) or self.redials >= limit:
+            return None
+        return 0.0 if self.carried else REDIALS[self.redials]

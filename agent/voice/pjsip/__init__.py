@@ -1,0 +1,1 @@
+"""Everything that touches PJSIP: the only importers of pjsua2."""

@@ -1,0 +1,75 @@
+"""The sound of calls: device, recorder and WAV file, connected when a call has sound (imported by stack.py alone)."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Any
+
+import pjsua2 as pj
+
+from agent.voice.events import Wish
+from agent.voice.socket import files
+
+
+class Media:
+    """One life's recorders and players, by call."""
+
+    def __init__(self, core: Any) -> None:
+        self._devices = core.audDevManager()
+        self._recorders: dict[int, Any] = {}
+        self._players: dict[int, Any] = {}
+
+    def connect(self, call: int, sound: Any, wish: Wish) -> str | None:
+        """Connect a call's sound; return a sentence about what could not be connected. Raises pj.Error."""
+        problems = [self._play(call, sound, wish.play), self._record(call, sound, wish.record)]
+        try:
+            if call not in self._players:
+                self._devices.getCaptureDevMedia().startTransmit(sound)
+            sound.startTransmit(self._devices.getPlaybackDevMedia())
+        except pj.Error as error:
+            self._devices.setNullDev()
+            self._devices.getCaptureDevMedia().startTransmit(sound)
+            sound.startTransmit(self._devices.getPlaybackDevMedia())
+            problems.append(f"The sound card failed: {error.reason}.")
+        return " ".join(problem for problem in problems if problem) or None
+
+    def forget(self, call: int) -> None:
+        """Close the files of a call: only then has a recording its header."""
+        self._recorders.pop(call, None)
+        self._players.pop(call, None)
+
+    def close(self) -> None:
+        """Close every file."""
+        self._recorders.clear()
+        self._players.clear()
+
+    def _play(self, call: int, sound: Any, file: FilePath | None) -> str:
+        if file is None:
+            return ""
+        try:
+            if call not in self._players:
+                player = pj.AudioMediaPlayer()
+                player.createPlayer(str(file), pj.PJMEDIA_FILE_NO_LOOP)
+                self._players[call] = player
+            self._players[call].startTransmit(sound)
+        except pj.Error as error:
+            return f"{file.name} cannot be played: {error.reason}."
+        return ""
+
+    def _record(self, call: int, sound: Any, file: FilePath | None) -> str:
+        if file is None:
+            return ""
+        try:
+            if call not in self._recorders:
+                files.create(file)
+                recorder = pj.AudioMediaRecorder()
+                recorder.createRecorder(str(file))
+                self._recorders[call] = recorder
+            sound.startTransmit(self._recorders[call])
+        except FileExistsError:
+            return f"There is a recording named {file.name} already; this call is not recorded."
+        except OSError as error:
+            return f"The call is not recorded: {error.strerror}."
+        except pj.Error as error:
+            return f"The call is not recorded: {error.reason}."
+        return ""

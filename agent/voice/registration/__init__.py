@@ -1,0 +1,1 @@
+"""The registration state machine: pure, owner of every retry."""

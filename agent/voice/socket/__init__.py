@@ -1,0 +1,1 @@
+"""The Unix socket of PROTOCOL.md: both ends of it."""
