@@ -71,13 +71,27 @@ def ways(world: World) -> list[tuple[str, str, Role]]:
     return found + [(method, path, Role.STAFF) for path in paths for method in NOT_OURS]
 
 
-@pytest.mark.parametrize(
-    "who", ["nobody", "staff", "technician", "stolen", "screen", "open screen", "screen's technician"]
-)
+WHO = {
+    "nobody": Role.ANYONE, "stolen session": Role.ANYONE, "staff": Role.STAFF, "screen": Role.STAFF,
+    "technician": Role.TECHNICIAN, "open screen": Role.TECHNICIAN, "screen's technician": Role.TECHNICIAN,
+}  # fmt: skip
+
+
+def test_s9_no_page_of_a_technician_is_for_staff(tmp_path: Path) -> None:
+    async def inside() -> None:
+        async with link_world(tmp_path, workshop=True) as world:
+            table = world.server.gate.routes.all()
+            looks = {path for method, path, role in table if method == "GET" and role is Role.TECHNICIAN}
+            assert looks == FOR_TECHNICIANS
+            by_staff = {path for method, path, role in table if method != "GET" and role < Role.TECHNICIAN}
+            assert not {path for path in by_staff if re.search("settings|setup|diagnostics|pins|audit", path)}
+
+    asyncio.run(inside())
+
+
+@pytest.mark.parametrize("who", WHO)
 def test_s9_everybody_may_what_their_role_lets_them_and_nothing_else(who: str, tmp_path: Path) -> None:
-    role = {"nobody": Role.ANYONE, "stolen": Role.ANYONE, "staff": Role.STAFF, "screen": Role.STAFF}.get(
-        who, Role.TECHNICIAN
-    )
+    role = WHO[who]
 
     async def inside() -> None:
         async with link_world(tmp_path, workshop=True) as world:
