@@ -13,12 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agent import identity
 from agent.applying import Applier
 from agent.calling import assemble
 from agent.clock import SANE_WALL, SystemClock
 from agent.config.current import Configuration
-from agent.config.settings import Settings
 from agent.config.side import consequences
 from agent.desk import Desk
 from agent.doctor import bundle
@@ -44,8 +42,7 @@ from agent.runtime.log import setup, trace
 from agent.runtime.supervisor import supervise
 from agent.runtime.systemd import notify, watchdog_interval
 from agent.runtime.tasks import end
-from agent.storage.database import StoreTooNew
-from agent.storage.store import Store
+from agent.storage.opening import open_store
 from agent.testcall.evidence import Result
 from agent.voice.socket.client import VoiceClient
 
@@ -72,7 +69,7 @@ class App:
         self.settings = settings
         self.rng = random.Random()  # noqa: S311 - jitter
         self.liveness = Liveness(self.clock)
-        self.store, store_problem = _open_store(settings)
+        self.store, store_problem = open_store(settings)
         self.voice = VoiceClient(
             settings.sip.socket, self._voice_changed, self.rng, self._call_heard, self._calls_settled
         )
@@ -99,7 +96,7 @@ class App:
         self.checkup = CheckUp(self._world)
         workshop = Workshop(
             self.configuration, self.checkup, self.clock, self._bundle,
-            waits_for_restart=lambda: self.applier.waits_for_restart, restart=self._restart, tested=self._tested,
+            waits_for_restart=self._waits_for_restart, restart=self._restart, tested=self._tested,
         )  # fmt: skip
         self.page = PageServer(
             self.desk, settings.page, clock=self.clock, access=access, state=settings.paths.state, metrics=metrics.text,
@@ -112,8 +109,9 @@ class App:
         )  # fmt: skip
         self.watcher.on_snapshot = access.links.see
         self.applier = Applier(
-            self.configuration, self.engine, self.desk, platform=self.platform, watcher=self.watcher, voice=self.voice
-        )
+            self.configuration, self.engine, self.desk, platform=self.platform, watcher=self.watcher, voice=self.voice,
+            notices=self.notices, calling=self.calling, page=self.page,
+        )  # fmt: skip
 
     def _voice_changed(self, state: VoiceState) -> None:
         self.engine.voice_changed(state)
@@ -147,6 +145,9 @@ class App:
     def _tested(self) -> float | None:
         good = (one.at for one in self.calling.tester.past if one.result is Result.SPEECH)
         return next(good, None)
+
+    def _waits_for_restart(self) -> frozenset[str]:
+        return self.applier.waits_for_restart()
 
     def _restart(self) -> None:
         """Start again soon: the answer that says so must get out first."""
@@ -262,30 +263,6 @@ class App:
             else:
                 notify(WATCHDOG="1")
             await asyncio.sleep(interval)
-
-
-def _open_store(settings: Settings) -> tuple[Store, str | None]:
-    """Return the store, or one in memory and why: places are then forgotten at the next start, which is said."""
-    path = settings.paths.state / "agent.db"
-    try:
-        return _own_store(path), None
-    except StoreTooNew as error:
-        why = f"{path}: {error}; install the newer version again, or move the file away"
-    except (sqlite3.Error, OSError) as error:
-        why = f"{path}: the database cannot be opened: {error}; confirmations would not survive a restart"
-        with contextlib.suppress(sqlite3.Error):  # a full disk in an upgrade: what was confirmed still counts
-            return Store(None, copy_of=path), why
-    return Store(None), why
-
-
-def _own_store(path: Path) -> Store:
-    """Return this device's store; what another device left there is set aside, which is said and recorded."""
-    moved = identity.claim(path.parent, identity.read())
-    store = Store(path)
-    if moved is not None:
-        store.add_event(time.time(), "other_device", None, moved.name)
-        trace("other_device", moved=str(moved))
-    return store
 
 
 def run(config: Path) -> int:

@@ -9,22 +9,26 @@ from urllib.parse import urlsplit
 
 from agent.config.current import Configuration
 from agent.config.load import Layers
+from agent.config.schema import NEEDS_RESTART
 from agent.config.settings import Settings
 from agent.config.side import consequences
+from agent.page.access.probe import probe
 from agent.runtime.log import trace
 
 if TYPE_CHECKING:
+    from agent.calling import Calling
     from agent.desk import Desk
     from agent.engine import Engine
     from agent.network.watch import NetworkWatcher
+    from agent.notify.side import NoticeSide
+    from agent.page.server import PageServer
     from agent.platform_side import PlatformSide
     from agent.voice.socket.client import VoiceClient
 
-LIVE: Final = frozenset({"sip", "platform", "token", "device", "network", "address"})
-"""Sections that are taken up at once; the others at the next start of the agent, which the settings page says."""
 AUDIT_WAIT: Final = 3.0
 """Seconds for the network to be read once more, so that the phone line hears of its new registrar in one go."""
 TOKEN_SECRETS: Final = ("token.file", "token.endpoint_secret_file")
+NOTICE_SECRETS: Final = ("notify_webhook.secret_file", "notify_email.password_file")
 """Keys whose secret may have changed although the settings did not."""
 
 
@@ -40,6 +44,9 @@ class Applier:
         platform: PlatformSide,
         watcher: NetworkWatcher,
         voice: VoiceClient,
+        notices: NoticeSide,
+        calling: Calling,
+        page: PageServer,
     ) -> None:
         self._configuration = configuration
         self._engine = engine
@@ -47,10 +54,18 @@ class Applier:
         self._platform = platform
         self._watcher = watcher
         self._voice = voice
-        self.waits_for_restart: frozenset[str] = frozenset()
-        """Sections that were changed since the start and are taken up at the next one."""
+        self._notices = notices
+        self._calling = calling
+        self._page = page
+        self._started_with = configuration.layers.settings
         configuration.apply = self.apply
         configuration.held = self.held
+        configuration.probe = lambda old, new: probe(page, old.page, new.page)
+
+    def waits_for_restart(self) -> frozenset[str]:
+        """Return the keys that are otherwise than at the start and are taken up at the next one only."""
+        was, now = self._started_with, self._configuration.layers.settings
+        return frozenset(key for key in NEEDS_RESTART if _value(was, key) != _value(now, key))
 
     def held(self) -> bool:
         """Tell whether an emergency call or its callback window is on, or could be: unknown is not over (S12)."""
@@ -70,12 +85,10 @@ class Applier:
         was, now = old.settings, new.settings
         changed = sections(was, now)
         trace("settings_applied", sections=sorted(changed), problems=len(new.problems))
-        self.waits_for_restart |= changed - LIVE
         for problem in set(new.problems) - set(old.problems):
             trace("config", problem=problem)
         self._engine.configure(now, new.grave, consequences(new.mistakes))
-        fresh_secret = any(old.overlay.changed.get(key) != new.overlay.changed.get(key) for key in TOKEN_SECRETS)
-        if fresh_secret or changed & {"platform", "token"}:
+        if _entered(old, new, TOKEN_SECRETS) or changed & {"platform", "token"}:
             await self._platform.renew(now)
             self._desk.use(self._platform.rest)
         elif old.grave and not new.grave:
@@ -88,8 +101,21 @@ class Applier:
                     async with asyncio.timeout(AUDIT_WAIT):
                         await self._watcher.audit()
         self._voice.reload()
+        self._notices.configure(fresh_secrets=_entered(old, new, NOTICE_SECRETS))
+        self._calling.use(now)
+        await self._page.configure(now.page)
 
 
 def sections(was: Settings, now: Settings) -> frozenset[str]:
     """Return the names of the sections that differ."""
     return frozenset(name for name in was.__slots__ if getattr(was, name) != getattr(now, name))
+
+
+def _entered(old: Layers, new: Layers, keys: tuple[str, ...]) -> bool:
+    """Tell whether one of these secrets was entered, taken back or forgotten."""
+    return any(old.overlay.changed.get(key) != new.overlay.changed.get(key) for key in keys)
+
+
+def _value(settings: Settings, key: str) -> object:
+    section, _, name = key.partition(".")
+    return getattr(getattr(settings, section), name)

@@ -33,6 +33,10 @@ class Calling:
         self._socket = socket
         self._changed = changed
 
+    def use(self, settings: Settings) -> None:
+        """Go by other settings from now on."""
+        self.tester.use(settings.test_call, settings.sip.recordings)
+
     def on_voice(self, state: VoiceState) -> None:
         """The voice process is there or is not."""
         self.book.on_voice(connected=state.connected)

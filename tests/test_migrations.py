@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.app import _open_store
 from agent.config.settings import PathSettings, Settings
 from agent.model import CivicAddress
 from agent.storage import database
 from agent.storage.database import MIGRATIONS, MigrationFailed, StoreTooNew, backups, copy_into_memory, open_database
+from agent.storage.opening import open_store
 from agent.storage.store import Store
 
 OFFICE = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", "Suite 400")
@@ -201,7 +201,7 @@ def test_s5_a_full_disk_stops_the_update_and_what_was_confirmed_still_counts(
             with pytest.raises(sqlite3.OperationalError):
                 Store(file)
             settings = Settings(paths=PathSettings(state=file.parent))
-            store, problem = _open_store(settings)
+            store, problem = open_store(settings)
             assert not store.durable
             assert problem is not None
             assert "confirmations would not survive a restart" in problem

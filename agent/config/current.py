@@ -16,6 +16,7 @@ from agent.config.load import Layers, layers_with, load_layers
 from agent.config.overlay import Overlay
 from agent.config.problem import parts
 from agent.config.schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
+from agent.config.settings import Settings
 from agent.errors import NeedsHuman
 from agent.runtime.log import trace
 from agent.say import say
@@ -56,6 +57,8 @@ class Configuration:
         self.apply: Apply | None = None
         self.held: Callable[[], bool] = lambda: False
         """Whether an emergency is on, or could be."""
+        self.probe: Callable[[Settings, Settings], Mapping[str, str]] = lambda _old, _new: {}
+        """Try out settings before they are kept; returns key -> what is wrong."""
         self._lock = asyncio.Lock()
 
     @property
@@ -143,11 +146,13 @@ class Configuration:
                 fields[key] = say("can only be set in the packaged file")
         if fields:
             raise SettingsRefused(fields)
-        before = set(layers_with(self.path, base, self.folder).problems)
-        for line in layers_with(self.path, fresh, self.folder).problems:
-            if line not in before:
+        old, new = (layers_with(self.path, overlay, self.folder) for overlay in (base, fresh))
+        for line in new.problems:
+            if line not in old.problems:
                 wrong = parts(line)
                 fields.setdefault(wrong.key, wrong.what)
+        if not fields:
+            fields |= self.probe(old.settings, new.settings)
         for key, text in secrets.items():
             if text is not None and (not text.strip() or len(text) > MAX_SECRET or not text.strip().isprintable()):
                 fields[key] = say("must be one line of text")

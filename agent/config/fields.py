@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from agent.config.help import meaning, plain
 from agent.config.load import Layers
 from agent.config.overlay import Change
-from agent.config.schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
+from agent.config.schema import NEEDS_RESTART, ONLY_PACKAGED, SCHEMA, SECRET_FILES
 from agent.config.settings import Settings
 
 
@@ -53,6 +53,8 @@ class Field:
     """Who set it here last, and when."""
     help: str
     editable: bool
+    at_start: bool
+    """It is taken up when the agent starts, not at once."""
     is_set: bool
     """A secret is there; for others, whether there is any value."""
 
@@ -88,7 +90,7 @@ def _fields(layers: Layers, section: str) -> Iterator[Field]:
             key=key, kind=kind, choices=choices, value="" if secret else _text(value),
             packaged="" if secret else _text(packaged.get(name, getattr(base, name))), origin=origin,
             changed=overlay.changed.get(key), help=meaning(key),
-            editable=key not in ONLY_PACKAGED, is_set=value not in {None, "", ()},
+            editable=key not in ONLY_PACKAGED, at_start=key in NEEDS_RESTART, is_set=value not in {None, "", ()},
         )  # fmt: skip
 
 

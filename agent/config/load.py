@@ -223,6 +223,8 @@ def _missing(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "platform.presentation", say("must name at least one of 'signalling', 'sip'")
     if (settings.page.certificate is None) != (settings.page.key is None):
         yield "page.certificate", say("needs page.key, and the other way round; or leave both empty")
+    if settings.page.listen not in side.LOOPBACKS and settings.page.port == settings.page.https_port != 0:
+        yield "page.https_port", say("must be another port than page.port")
     if settings.device.mobility == "fixed" and settings.address is None:
         yield "address", say("a fixed device needs its address in section [address]; or set device.mobility")
 

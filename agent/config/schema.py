@@ -148,6 +148,9 @@ SCHEMA: dict[str, tuple[type[Any], dict[str, v.Validator]]] = {
 SIDE = frozenset({"page", "test_call", "notify", "notify_webhook", "notify_email", "notify_command"})
 """Sections on which neither the line nor the address depends: a mistake there costs what they are for, nothing else."""
 
+NEEDS_RESTART = frozenset({"sip.socket", "page.socket", "paths.state"})
+"""Keys that are taken up when the agent starts; all others at once."""
+
 INLINE_SECRETS = {
     "sip.password": "sip.password_file",
     "token.token": "token.file",

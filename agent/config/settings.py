@@ -61,7 +61,7 @@ class SipSettings:
     sounds: FilePath | None = None
     """Folder with WAV files that a call may play; "": none can be played."""
     socket: FilePath = FilePath("/run/dialstack-voice/voice.sock")
-    """The call API, see agent/voice/PROTOCOL.md."""
+    """The call API, see agent/voice/PROTOCOL.md. Taken up when the agent starts."""
     socket_group: str = ""
     """Group that owns the socket: its members may call. "": the group of the process."""
     stop_wait: float = 3600.0
@@ -161,7 +161,7 @@ class PageSettings:
     https_port: int = 8912
     """TCP port of HTTPS on the link; 0: any."""
     socket: FilePath = FilePath("/run/dialstack-agent/agent.sock")
-    """Unix socket with the same page and API for the command line."""
+    """Unix socket with the same page and API for the command line. Taken up when the agent starts."""
     networks: tuple[str, ...] = ()
     """Networks such as "10.20.0.0/16" from which the page may be used with a PIN although the device is not plugged
     into them; nobody else from outside the link gets an answer."""
@@ -200,7 +200,7 @@ class PathSettings:
     """Section `[paths]`: where state is kept."""
 
     state: FilePath = FilePath("/var/lib/dialstack-agent")
-    """Database: places, confirmations, decisions."""
+    """Database: places, confirmations, decisions. Taken up when the agent starts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from agent.notify.mail import Mail
 from agent.notify.notice import Event, Notice
 from agent.notify.webhook import Webhook
 
+NAMES = ("webhook", "email", "command", "webhook (escalation)", "email (escalation)", "command (escalation)")
+"""Of all channels that there can be."""
+
 
 class Channel(Protocol):
     """One way to one set of receivers; slow or dead, it delays nobody else."""
@@ -19,6 +22,8 @@ class Channel(Protocol):
     name: str
     """Stable: it stands in the database, on the page and in the journal."""
     kind: core.Kind
+    made_of: object
+    """What it was built from: another one of that name is the same channel while this is equal."""
 
     async def deliver(self, notice: Notice, events: tuple[Event, ...]) -> str:
         """Tell what is new, and return the receiver's word for it; raises AgentError, and ends within a minute."""

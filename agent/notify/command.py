@@ -29,6 +29,7 @@ class Command:
         self.name = name
         self.kind = kind
         self._run = run
+        self.made_of: object = (kind, run)
 
     async def deliver(self, notice: Notice, events: tuple[Event, ...]) -> str:
         """Run it to its end; anything but status 0 is a failure. Raises AgentError."""

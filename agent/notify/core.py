@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agent.backoff import Schedule
+from agent.clock import SANE_WALL
 from agent.notify.notice import Call, Conveyed, Event, Notice, Now, Progress, Where
 
 RETRIES = Schedule((1, 2, 4, 8, 15, 30, 60, 120, 300, 600))
 """Seconds before a delivery is tried again: a short outage costs seconds, a long one 6 attempts an hour."""
 MAX_ATTEMPTS = 100
 """Failures in a row after which a channel gives a notice up and says so: about 15 hours (S11)."""
+STALE_AFTER = 24 * 3600.0
+"""Seconds after which a channel that never tried a notice leaves it alone: whoever sets e-mail up is not told of last
+month's emergencies; longer than a channel tries, so that none is lost to a long outage."""
 MAX_CALLBACKS = 10
 """Incoming calls that are told of one emergency call: a caller who tries for ever is one fact."""
 TESTS = frozenset({"933"})
@@ -113,6 +117,18 @@ def pending(notice: Notice, progress: Progress, kind: Kind) -> bool:
     if notice.test and not kind.tests:
         return False
     return progress.sent < notice.version and progress.attempts < MAX_ATTEMPTS
+
+
+def is_stale(notice: Notice, progress: Progress, now: Now) -> bool:
+    """Tell whether a notice is none of a channel's business: it was over long before the channel was there.
+
+    A dialed_at from before the clock was set says nothing (failure 11): then it is told.
+    """
+    if progress.sent or progress.attempts:
+        return False
+    if notice.boot == now.boot:
+        return now.boottime - notice.boot_at > STALE_AFTER
+    return notice.dialed_at >= SANE_WALL and now.wall - notice.dialed_at > STALE_AFTER
 
 
 def choose(

@@ -40,6 +40,7 @@ class Mail:
         self.kind = kind
         self._to = to
         self._settings = settings
+        self.made_of: object = (kind, to, settings)
         self._clock = clock
 
     async def deliver(self, notice: Notice, events: tuple[Event, ...]) -> str:

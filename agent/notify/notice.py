@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.model import CivicAddress
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Certainty(enum.StrEnum):
@@ -150,3 +153,11 @@ class Now:
     wall: float
     boottime: float
     boot: str
+
+
+def boot_id() -> str:
+    """Return what tells this boot from every other; empty where the kernel does not say."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""

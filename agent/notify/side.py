@@ -38,6 +38,10 @@ class NoticeSide:
         """Return what has to run for ever."""
         return {"notices": self._take, "notices' facts": self._follow, **self.notifier.workers()}
 
+    def configure(self, *, fresh_secrets: bool) -> None:
+        """Take up who is told, as the engine's settings say now; `fresh_secrets`: a secret was entered anew."""
+        self.notifier.use(build(self._engine.settings, self._clock), fresh_secrets=fresh_secrets)
+
     # ------------------------------------------------------------------ in
 
     def heard(self, view: CallView) -> None:

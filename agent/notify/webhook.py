@@ -44,6 +44,7 @@ class Webhook:
         self._url = url
         self._host = urlsplit(url).hostname or ""
         self._settings = settings
+        self.made_of: object = (kind, url, settings)
         self._clock = clock
         self._tls: ssl.SSLContext | None = None
 

@@ -12,7 +12,6 @@ import random
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from agent.clock import Clock
 from agent.config.settings import Settings
@@ -20,8 +19,9 @@ from agent.control import Delivery
 from agent.errors import AgentError, Backoff, NeedsHuman
 from agent.notify import core, words
 from agent.notify.book import NoticeBook
-from agent.notify.channels import Channel
-from agent.notify.notice import Call, Event, Notice, Now, Progress, Where
+from agent.notify.channels import NAMES, Channel
+from agent.notify.notice import Call, Notice, Now, Progress, Where, boot_id
+from agent.notify.trial import attempt
 from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
 from agent.say import say
@@ -29,19 +29,8 @@ from agent.storage.store import Store
 
 KICK_SPACING = 10.0
 """Seconds that a channel was left alone before a network that came back makes it try at once (S11)."""
-TEST_PATIENCE = 20.0
-"""Seconds that a test waits for a channel: a person, and a browser, wait for the answer."""
 MISSED_SLACK = 10.0
 """Seconds by which the end of a call and the beginning of its window may seem to differ: a clock is slewed."""
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """Return what tells this boot from every other; empty where the kernel does not say."""
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 class Notifier:
@@ -67,19 +56,35 @@ class Notifier:
         self._boot = boot_id()
         self.notices: dict[str, Notice] = {}
         """By uid, oldest first."""
-        self.channels = tuple(channels)
-        self._progress: dict[str, dict[str, Progress]] = {channel.name: {} for channel in channels}
-        self._not_before: dict[str, dict[str, float]] = {channel.name: {} for channel in channels}
+        self.channels: tuple[Channel, ...] = ()
+        names = dict.fromkeys((*NAMES, *(channel.name for channel in channels)))
+        self._progress: dict[str, dict[str, Progress]] = {name: {} for name in names}
+        self._not_before: dict[str, dict[str, float]] = {name: {} for name in names}
         self._tried_at: dict[str, float] = {}
-        self._woken = {channel.name: asyncio.Event() for channel in channels}
+        self._woken = {name: asyncio.Event() for name in names}
         self._watch = asyncio.Event()
-        self._load()
-
-    def _load(self) -> None:
         with self._records():
             self.notices = self._book.notices()
-            for channel in self.channels:
-                self._progress[channel.name] = self._book.progress(channel.name)
+        self.use(channels)
+
+    def use(self, channels: Sequence[Channel], *, fresh_secrets: bool = False) -> None:
+        """Go on with these channels, at once; one that was mended tries again what it could not deliver.
+
+        A delivery under way ends by itself, and what it learns counts: the progress is the name's.
+        """
+        before = {channel.name: channel for channel in self.channels}
+        kept = [before.get(channel.name, channel) for channel in channels]
+        self.channels = tuple(
+            old if old.made_of == new.made_of else new for old, new in zip(kept, channels, strict=True)
+        )
+        for channel in self.channels:
+            if fresh_secrets or before.get(channel.name) is not channel:
+                if channel.name not in before:
+                    with self._records():
+                        self._progress[channel.name] = self._book.progress(channel.name)
+                self._not_before[channel.name].clear()
+                self._woken[channel.name].set()
+        self._watch.set()
 
     # ------------------------------------------------------------------ what the voice process says
 
@@ -175,24 +180,15 @@ class Notifier:
         call = Call(f"test/{uuid.uuid4().hex}", "933", incoming=False, emergency=True, state="calling")
         notice = self._make(call, now)
         trace("emergency_notice_test", id=notice.uid)
-        return tuple(await asyncio.gather(*(self._try(channel, notice) for channel in self.channels)))
-
-    async def _try(self, channel: Channel, notice: Notice) -> Delivery:
-        try:
-            async with asyncio.timeout(TEST_PATIENCE):
-                detail = await channel.deliver(notice, (Event.DIALED,))
-        except TimeoutError:
-            return Delivery(channel.name, delivered=False, detail=f"It did not finish within {TEST_PATIENCE:g} s.")
-        except AgentError as error:
-            return Delivery(channel.name, delivered=False, detail=error.happened)
-        return Delivery(channel.name, delivered=True, detail=detail)
+        return tuple(await asyncio.gather(*(attempt(channel, notice) for channel in self.channels)))
 
     def reports(self, uid: str) -> tuple[Delivery, ...]:
         """Return how each channel fared with a notice, as far as it is meant for it."""
         notice, found = self.notices[uid], []
         for channel in self.channels:
             progress = self._progress[channel.name].get(uid, Progress())
-            if progress.sent or progress.error or core.pending(notice, progress, channel.kind):
+            due = core.pending(notice, progress, channel.kind) and not core.is_stale(notice, progress, self._now())
+            if progress.sent or progress.error or due:
                 gone = core.gave_up(notice, progress)
                 said = f"given up: {progress.error}" if gone and progress.error else progress.error
                 detail = said or ("" if progress.sent else "under way")
@@ -202,8 +198,8 @@ class Notifier:
     # ------------------------------------------------------------------ workers
 
     def workers(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return one endless worker a channel, and the one that watches for what nobody acknowledges."""
-        channels = {f"notify {channel.name}": lambda channel=channel: self._carry(channel) for channel in self.channels}
+        """Return one endless worker a name of a channel, and the one that watches for what nobody acknowledges."""
+        channels = {f"notify {name}": lambda name=name: self._carry(name) for name in self._woken}
         return {"escalation": self._escalate, **channels}
 
     def kick(self) -> None:
@@ -226,19 +222,25 @@ class Notifier:
             if not self._watch.is_set():
                 await _first(self._watch, min(left, default=None))
 
-    async def _carry(self, channel: Channel) -> None:
-        """Deliver what is due on one channel, one at a time, for ever."""
-        woken = self._woken[channel.name]
+    async def _carry(self, name: str) -> None:
+        """Deliver what is due on the channel of that name, one at a time, for ever; there may be none now."""
+        woken = self._woken[name]
         while True:
             woken.clear()
-            choice = core.choose(
-                self.notices.values(), self._progress[channel.name], self._not_before[channel.name], channel.kind,
-                self._clock.boottime(),
-            )  # fmt: skip
-            if choice.notice is None:
+            channel = next((one for one in self.channels if one.name == name), None)
+            choice = self._choose(channel) if channel is not None else core.Choice()
+            if channel is None or choice.notice is None:
                 await _first(woken, choice.wait)
             else:
                 await self._deliver(channel, choice.notice)
+
+    def _choose(self, channel: Channel) -> core.Choice:
+        progress, now = self._progress[channel.name], self._now()
+        due = (
+            notice for notice in self.notices.values()
+            if not core.is_stale(notice, progress.get(notice.uid, Progress()), now)
+        )  # fmt: skip
+        return core.choose(due, progress, self._not_before[channel.name], channel.kind, now.boottime)
 
     async def _deliver(self, channel: Channel, notice: Notice) -> None:
         """Try once; the attempt is on disk before it is made, so that a crash cannot repeat it without end (S11)."""

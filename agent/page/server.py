@@ -26,7 +26,8 @@ from agent.page.access.announce import Announcer
 from agent.page.access.door import Door
 from agent.page.access.gate import Gate
 from agent.page.access.link import LinkServer
-from agent.page.access.sockets import UnixListener, listen_tcp
+from agent.page.access.screen import ScreenPort
+from agent.page.access.sockets import UnixListener
 from agent.page.access.visitor import Channel
 from agent.page.api import core as api
 from agent.page.api import scrape
@@ -54,11 +55,8 @@ MAX_HEAD = 8190
 """Bytes of a request line and of one header."""
 SHUTDOWN = 2.0
 """Seconds that requests in progress get when the agent stops."""
-LOOPBACK = "127.0.0.1"
 SIGN_IN = frozenset({"sign_in", "technician_only"})
 """Codes of errors that a PIN helps against."""
-PORT_RETRY = (2.0, 5.0, 15.0, 60.0)
-"""Seconds between attempts to open a port that another program holds; the last one repeats."""
 
 if TYPE_CHECKING:
     from agent.model import Gap
@@ -86,10 +84,6 @@ class PageServer:
         calling: Calling | None = None,
         workshop: Workshop | None = None,
     ) -> None:
-        self.port: int | None = None
-        """The TCP port in use; None while the page has none."""
-        self.problem: NeedsHuman | None = None
-        """Why the page has no port, for the notices; None when it has one or needs none."""
         self._metrics = metrics
         self._control = control
         self._settings = settings
@@ -101,18 +95,18 @@ class PageServer:
         self.access = access or Access(settings, self._clock)
         """Who may do what, and the PINs."""
         host = socket.gethostname().lower()
-        self._names = tuple(dict.fromkeys((*settings.names, host, f"{host}.local", *names)))
-        self.gate = Gate(self.access, self._names, self._answer)
+        self._own_names = (host, f"{host}.local", *names)
+        self.gate = Gate(self.access, self._names(), self._answer)
         self._renderer = Renderer(self._clock, zone)
         self._renderer.has_workshop = workshop is not None
         self._streams = Streams(control)
         self.application: web.Application | None = None
         """What is served, once started."""
         self._runner: web.AppRunner | None = None
-        self._tcp: asyncio.Server | None = None
+        self.screen = ScreenPort(lambda: self._door(Channel.SCREEN))
         self._unix: UnixListener | None = None
-        self.link: LinkServer | None = None
-        """The page on the link; None where it is not wanted."""
+        self._link: LinkServer | None = None
+        self._announcer = Announcer(self._announced)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -137,20 +131,52 @@ class PageServer:
         except NeedsHuman:
             await self.stop()
             raise
-        if not self._settings.enabled:
-            return
-        if not await self._open_port():
-            self._tasks.append(asyncio.create_task(self._keep_opening(), name="page-port"))
-        if not guard.is_loopback(self._settings.listen):
-            self._start_link()
+        await self.screen.use(self._settings)
+        self._supervise("page-port", self.screen.run)
+        self._link = LinkServer(
+            self._settings, self.access, self._door(Channel.LINK), clock=self._clock, folder=self._state,
+            names=self._names(), on_change=self._announcer.look,
+        )  # fmt: skip
+        self._supervise("page-link", self._link.run)
+        self._supervise("page-announce", self._announcer.run)
+
+    async def configure(self, settings: PageSettings) -> None:
+        """Go by other settings from now on; requests and connections that are going on end as they began.
+
+        Each further request is judged by what is in force when it comes.
+        """
+        self._settings = settings
+        self.access.use(settings)
+        self.gate.names = self._names()
+        if self._link is not None:
+            self._link.use(settings, self._names())
+            await self.screen.use(settings)
+        self._announcer.look()
+
+    def holds(self, port: int) -> bool:
+        """Tell whether a TCP port is one of the page's own."""
+        return self.screen.holds(port) or (self._link is not None and self._link.holds(port))
+
+    @property
+    def port(self) -> int | None:
+        """Return the TCP port on the device's own screen; None while there is none."""
+        return self.screen.port
+
+    @property
+    def problem(self) -> NeedsHuman | None:
+        """Return why the page has not the port that the settings name."""
+        return self.screen.problem
+
+    @property
+    def link(self) -> LinkServer | None:
+        """Return the page on the link; None where it is not wanted."""
+        return None if guard.is_loopback(self._settings.listen) or not self._settings.enabled else self._link
 
     async def stop(self) -> None:
         """Close all sockets and every connection; harmless when called twice."""
         tasks, self._tasks = self._tasks, []
         await end(*tasks)
-        if self._tcp is not None:
-            self._tcp.close()
-            self._tcp = self.port = None
+        self.screen.close()
         if self._unix is not None:
             self._unix.close()
             self._unix = None
@@ -174,42 +200,18 @@ class PageServer:
             raise RuntimeError("the page is not started")
         return self.gate.door(self._runner.server, channel)
 
-    def _start_link(self) -> None:
-        door = self._door(Channel.LINK)
-        self.link = LinkServer(
-            self._settings, self.access, door, clock=self._clock, folder=self._state, names=self._names
-        )
-        self._supervise("page-link", self.link.run)
-        if self._settings.announce:
-            announcer = Announcer(self._control.overview().device, self.link.port)
-            self.link.on_change = announcer.look
-            self._supervise("page-announce", announcer.run)
+    def _names(self) -> tuple[str, ...]:
+        """Return the names under which this device answers."""
+        return tuple(dict.fromkeys((*self._settings.names, *self._own_names)))
+
+    def _announced(self) -> tuple[str, int] | None:
+        """Return the name and the port to announce, None where nothing is."""
+        port = self.link.port() if self.link is not None and self._settings.announce else None
+        return (self._control.overview().device, port) if port is not None else None
 
     def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         kept = supervise(name, work, clock=self._clock, rng=random.Random(), on_gap=_no_gap)  # noqa: S311 - jitter
         self._tasks.append(asyncio.create_task(kept, name=name))
-
-    async def _open_port(self) -> bool:
-        listen = self._settings.listen if guard.is_loopback(self._settings.listen) else LOOPBACK
-        try:
-            self._tcp = await listen_tcp(listen, self._settings.port, self._door(Channel.SCREEN))
-        except NeedsHuman as error:
-            if self.problem is None or str(self.problem) != str(error):
-                log.warning("%s", error)
-            self.problem = error
-            return False
-        self.port = self._tcp.sockets[0].getsockname()[1]
-        self.problem = None
-        return True
-
-    async def _keep_opening(self) -> None:
-        attempt = 0
-        while True:
-            await asyncio.sleep(PORT_RETRY[min(attempt, len(PORT_RETRY) - 1)])
-            attempt += 1
-            if await self._open_port():
-                log.info("the page is back on port %s", self.port)
-                return
 
     def _application(self) -> web.Application:
         application = web.Application(

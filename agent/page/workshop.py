@@ -21,7 +21,7 @@ class Workshop:
     bundle: Callable[[Report], Awaitable[Mapping[str, str]]]
     """Return name -> text of everything in the bundle; holds no secret."""
     waits_for_restart: Callable[[], frozenset[str]]
-    """Return the sections that were changed and are taken up only when the agent starts again."""
+    """Return the keys that were changed and are taken up only when the agent starts again."""
     restart: Callable[[], None]
     """Start the agent again, soon; calls do not pass through it."""
     tested: Callable[[], float | None] = lambda: None

@@ -26,7 +26,7 @@ class Shelf:
     def __init__(self, store: Store, state: Path, keep: int) -> None:
         self._store = store
         self._folder = state / FOLDER
-        self._keep = keep
+        self.keep = keep
         """Recordings that are kept."""
 
     def add(self, evidence: Evidence, recording: Path | None) -> Evidence:
@@ -70,7 +70,7 @@ class Shelf:
             newest = sorted(self._folder.glob("*.wav"), key=_order, reverse=True)
             for place, file in enumerate(newest):
                 left -= file.stat().st_size
-                if place and (place >= self._keep or left < 0):
+                if place and (place >= self.keep or left < 0):
                     file.unlink()
 
     def file(self, evidence: Evidence) -> Path:

@@ -88,7 +88,13 @@ class CallTester:
         self._work: asyncio.Task[Evidence] | None = None
         self._last_at: float | None = None
         self._proven: tuple[Subject, float] | None = None
+        self._configured = asyncio.Event()
         self._read()
+
+    def use(self, settings: CallTestSettings, recordings: Path | None) -> None:
+        """Go by other settings from now on; a test call that is being made ends as it began."""
+        self._settings, self._recordings, self._shelf.keep = settings, recordings, settings.keep
+        self._configured.set()
 
     # ------------------------------------------------------------------ looking
 
@@ -291,15 +297,14 @@ class CallTester:
 
     async def run(self) -> None:
         """Make automatic test calls until cancelled, where that is enabled."""
-        while not self._settings.automatic:
-            with waiting():
-                await asyncio.Event().wait()
         while True:
-            if self.due() is None:
+            self._configured.clear()
+            if self._settings.automatic and self.due() is None:
                 with contextlib.suppress(AgentError):
                     await self.start("automatic")
-            with waiting():
-                await asyncio.sleep(LOOK)
+            with waiting(), contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK if self._settings.automatic else None):
+                    await self._configured.wait()
 
 
 def _result(call: _Call, hearing: Hearing, *, unreadable: bool) -> Result:

@@ -17,6 +17,27 @@ from .samples import HOME, NOW, PROVEN, call, later, notice
 USUAL, LATE, NO_TESTS = Kind(), Kind(escalation=True), Kind(tests=False)
 
 
+DAY = 24 * 3600.0
+
+
+def test_whoever_sets_a_channel_up_is_not_told_of_last_months_emergencies() -> None:
+    fresh, begun = Progress(), Progress(attempts=3, error="It is dead.")
+    assert not core.is_stale(notice(), fresh, later(DAY - 1))
+    assert core.is_stale(notice(), fresh, later(DAY + 1))
+    assert not core.is_stale(notice(), begun, later(DAY + 1)), "what was begun is tried to its end"
+    other_boot = replace(later(30 * DAY), boot="another")
+    assert core.is_stale(notice(), fresh, other_boot)
+    assert not core.is_stale(notice(), fresh, replace(other_boot, wall=NOW.wall + 60))
+
+
+def test_failure_11_a_late_clock_makes_no_notice_stale() -> None:
+    """Dialed at a boot without a clock, which is set a moment later; or before the clock was set back."""
+    assert not core.is_stale(notice(), Progress(), replace(later(60), wall=NOW.wall + 3650 * DAY))
+    undated = replace(notice(), dialed_at=100.0)
+    assert not core.is_stale(undated, Progress(), replace(later(60), boot="another"))
+    assert not core.is_stale(notice(), Progress(), replace(later(60), boot="another", wall=200.0))
+
+
 def never() -> Notice:
     raise AssertionError("no notice is due")
 

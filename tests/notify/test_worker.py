@@ -58,6 +58,7 @@ class Fake:
     kind: Kind = field(default_factory=Kind)
     works: bool = True
     held: bool = False
+    made_of: object = None
     got: list[tuple[float, Event, int]] = field(default_factory=list)
     """(virtual time, newest event, version)."""
     tried: list[float] = field(default_factory=list)
@@ -151,6 +152,64 @@ def test_every_channel_is_told_at_dialing_and_of_every_change() -> None:
             it.hear(call(state), 5)
         assert hook.events() == mail.events() == [Event.DIALED, Event.ANSWERED, Event.ENDED]
         assert (it.only.device, it.only.callback_number, it.only.where) == ("Lobby kiosk", "kiosk", PROVEN)
+
+
+def test_a_channel_that_is_mended_tries_again_at_once_and_only_what_it_owes() -> None:
+    wrong, mail = Fake("webhook", works=False, made_of="a wrong URL"), Fake("email", made_of="mail")
+    with world(wrong, mail) as it:
+        it.settings = QUIET
+        it.hear(call("calling"), 1)
+        it.hear(call("ended"), 3000)
+        tries = len(wrong.tried)
+        right, same = Fake("webhook", made_of="the right URL"), Fake("email", made_of="mail")
+        it.after(0.1, lambda: it.notifier.use((right, same)))
+        assert [(event, version) for _, event, version in right.got] == [(Event.ENDED, 2)]
+        assert (len(wrong.tried), len(mail.got), same.got) == (tries, 2, [])
+        it.hear(call("calling", name="2@9"))
+        assert (len(right.got), len(mail.got), same.got) == (2, 3, []), "one that is the same goes on as it was"
+
+
+def test_a_channel_that_is_taken_away_is_told_nothing_and_one_that_is_new_everything_recent() -> None:
+    mail, command = Fake("email", made_of="mail"), Fake("command", made_of="buzzer")
+    with world(mail) as it:
+        it.hear(call("calling"))
+        it.after(0.1, lambda: it.notifier.use((command,)))
+        it.hear(call("ended"))
+        assert (mail.events(), command.events()) == ([Event.DIALED], [Event.DIALED, Event.ENDED])
+        assert [one.channel for one in it.notifier.reports(it.only.uid)] == ["command"]
+
+
+def test_what_is_under_way_ends_by_itself_and_counts() -> None:
+    slow = Fake("webhook", held=True, made_of="old")
+    with world(slow) as it:
+        it.settings = QUIET
+        it.hear(call("calling"), 1)
+        other = Fake("webhook", made_of="new")
+        it.after(10, lambda: it.notifier.use((other,)))
+        assert other.got == [], "one at a time"
+        it.after(60)
+        assert (len(slow.tried), other.events()) == (1, [Event.DIALED])
+
+
+def test_a_secret_that_is_entered_anew_makes_what_failed_try_at_once() -> None:
+    hook = Fake("webhook", works=False, made_of="hook")
+    with world(hook) as it:
+        it.settings = QUIET
+        it.hear(call("calling"), 3000)
+        hook.works = True
+        it.after(0.1, lambda: it.notifier.use((hook,)))
+        assert hook.got == []
+        it.after(0.1, lambda: it.notifier.use((hook,), fresh_secrets=True))
+        assert hook.events() == [Event.DIALED]
+
+
+def test_a_shorter_time_until_escalation_holds_for_a_call_that_is_open() -> None:
+    late = Fake("email (escalation)", kind=Kind(escalation=True))
+    with world(late) as it:
+        it.hear(call("calling"), 30)
+        it.settings = replace(SETTINGS, notify=NotifySettings(escalate_after=20))
+        it.after(0.1, lambda: it.notifier.use((late,)))
+        assert late.events() == [Event.ESCALATED]
 
 
 def test_a_dead_channel_delays_no_other_one() -> None:

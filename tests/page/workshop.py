@@ -57,5 +57,10 @@ def make_workshop(folder: Path) -> Workshop:
     path.write_text(PACKAGED.format(state=folder / "state"))
     checkup = CheckUp(lambda: cast("World", None), _examine)
     return Workshop(
-        Configuration(path, SystemClock()), checkup, SystemClock(), _bundle, lambda: frozenset({"page"}), lambda: None
+        Configuration(path, SystemClock()),
+        checkup,
+        SystemClock(),
+        _bundle,
+        lambda: frozenset({"paths.state"}),
+        lambda: None,
     )

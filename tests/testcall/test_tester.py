@@ -299,6 +299,43 @@ def test_by_itself_it_calls_when_it_is_due_and_not_again(bench: Bench, monkeypat
     assert bench.shelf.newest(5)[0].who == "automatic"
 
 
+def test_turned_on_it_looks_without_a_new_start_and_turned_off_it_stops_looking(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.testcall.tester.LOOK", 0.0)
+    looks: list[str | None] = []
+
+    async def turns() -> int:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return len(looks)
+
+    async def inside() -> None:
+        tester = bench.tester(answers(s.spoken("Your address is 123 Main Street.")), automatic=False)
+        look, enough = tester.due, asyncio.Event()
+
+        def due() -> str | None:
+            looks.append(look())
+            bench.now += SETTLE
+            if looks[-1] == "tested":
+                enough.set()
+            return looks[-1]
+
+        monkeypatch.setattr(tester, "due", due)
+        work = asyncio.create_task(tester.run())
+        assert await turns() == 0
+        tester.use(CallTestSettings(automatic=True, hours="00:00-24:00", days=("tue",), keep=3), bench.folder)
+        await asyncio.wait({work, asyncio.ensure_future(enough.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        assert (work.done(), bench.dialed, bench.shelf.keep) == (False, ["933"], 3)
+        tester.use(CallTestSettings(automatic=False), None)
+        await turns()
+        before = len(looks)
+        assert await turns() == before
+        await end(work)
+
+    asyncio.run(inside())
+
+
 def test_what_was_heard_stays_on_the_page_until_it_is_no_longer_true() -> None:
     wrong, right = (Answer(same=same, at=STARTED, who="local screen") for same in (False, True))
     heard = Evidence(1, STARTED, "cli", Result.SPEECH, HERE)

@@ -69,6 +69,11 @@ class Access:
         # one address, so the delays are the limit; the budget of the link does not count here, nor this one there
         self._on_screen = Attempts(longest=MAX_SCREEN_DELAY, budget=math.inf)
 
+    def use(self, settings: PageSettings) -> None:
+        """Go by other settings from the next request on."""
+        self._settings = settings
+        self.links.use(settings)
+
     # ------------------------------------------------------------------ recognizing
 
     def recognize(self, request: web.BaseRequest, channel: Channel, *, touch: bool = True) -> Visitor:

@@ -27,52 +27,58 @@ log = logging.getLogger(__name__)
 
 
 class Announcer:
-    """Keeps the announcement what the page is: `port` returns the port of HTTPS on the link, None while closed."""
+    """Keeps the announcement what the page is: `wanted` returns its name and port on the link, None while closed."""
 
-    def __init__(self, name: str, port: Callable[[], int | None], program: str = PROGRAM) -> None:
-        self._name = fitting(name)
-        self._port = port
+    def __init__(self, wanted: Callable[[], tuple[str, int] | None], program: str = PROGRAM) -> None:
+        self._wanted = wanted
         self._program = program
         self._changed = asyncio.Event()
 
     def look(self) -> None:
-        """Look again: the page was opened or closed."""
+        """Look again: the page was opened or closed, or is called otherwise."""
         self._changed.set()
 
     async def run(self) -> None:
         """Announce until cancelled."""
         while True:
             self._changed.clear()
-            port = self._port()
-            if port is None:
+            wanted = self._wanted()
+            if wanted is None:
                 await self._changed.wait()
             elif shutil.which(self._program) is None:
                 log.info("%s is not installed: the page is not announced on the link", self._program)
                 await self._changed.wait()
             else:
-                await self._while_open(port)
+                await self._while(wanted)
 
-    async def _while_open(self, port: int) -> None:
-        changed = asyncio.create_task(self._changed.wait(), name="page-announce-changed")
+    async def _while(self, wanted: tuple[str, int]) -> None:
+        """Announce for as long as this is what is wanted."""
+        over = asyncio.create_task(self._until_other(wanted), name="page-announce-changed")
         attempt = 0
         try:
-            while not changed.done():
-                child = asyncio.create_task(self._publish(port), name="page-announce-child")
-                await asyncio.wait({changed, child}, return_when=asyncio.FIRST_COMPLETED)
+            while not over.done():
+                child = asyncio.create_task(self._publish(*wanted), name="page-announce-child")
+                await asyncio.wait({over, child}, return_when=asyncio.FIRST_COMPLETED)
                 await end(child)
-                if not changed.done():
-                    await asyncio.wait({changed}, timeout=AGAIN[min(attempt, len(AGAIN) - 1)])
+                if not over.done():
+                    await asyncio.wait({over}, timeout=AGAIN[min(attempt, len(AGAIN) - 1)])
                     attempt += 1
         finally:
-            await end(changed)
+            await end(over)
 
-    async def _publish(self, port: int) -> None:
+    async def _until_other(self, wanted: tuple[str, int]) -> None:
+        while self._wanted() == wanted:
+            await self._changed.wait()
+            self._changed.clear()
+
+    async def _publish(self, device: str, port: int) -> None:
         """Run the child to its end; it publishes as long as it lives."""
+        name = fitting(device)
         process = await asyncio.create_subprocess_exec(
-            self._program, "--service", "--", self._name, SERVICE, str(port), "path=/",
+            self._program, "--service", "--", name, SERVICE, str(port), "path=/",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        log.info("the page is announced on the link as %r", self._name)
+        log.info("the page is announced on the link as %r", name)
         try:
             status = await process.wait()
             log.info("%s ended with %d: is avahi-daemon running?", self._program, status)

@@ -32,7 +32,8 @@ class Gate:
         self.routes = RouteTable()
         """The role that each route takes."""
         self._access = access
-        self._names = frozenset(name.lower().rstrip(".") for name in names if name)
+        self.names = tuple(names)
+        """Names under which this device answers."""
         self._respond = respond
         self._doors: list[Door] = []
 
@@ -90,7 +91,7 @@ class Gate:
 
     def _is_ours(self, host: str, channel: Channel, here: str) -> bool:
         """Tell whether a name or address in `Host` means this device, by the way that the request came."""
-        if host in self._names:
+        if host in {name.lower().rstrip(".") for name in self.names if name}:
             return True
         if channel is not Channel.LINK:
             return guard.is_loopback(host)

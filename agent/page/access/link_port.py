@@ -73,38 +73,47 @@ class LinkPort:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.create_server((address, port), family=family, backlog=BACKLOG)
         self._socket.setblocking(False)  # noqa: FBT003 - the name says what
+        self.asked = port
+        """The number that was asked for; 0: any."""
         self.port: int = self._socket.getsockname()[1]
         self._crowd = crowd
         self._factory = factory
         self._context = context
         self._greeting: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.create_task(self._accept(), name=f"page-link-{address}-{port}")
+        self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._socket, self._accept)
 
     async def close(self) -> None:
         """Stop listening; connections that are open stay, and each of their requests is judged anew."""
-        await end(self._accepting, *self._greeting)
-        self._socket.close()
+        self.abandon()
+        await end(*self._greeting)
 
     def abandon(self) -> None:
-        """Stop at once, before anything was accepted."""
-        self._accepting.cancel()
+        """Stop at once; who is being greeted is not waited for."""
+        self._loop.remove_reader(self._socket)
+        if self._pause is not None:
+            self._pause.cancel()
         self._socket.close()
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connected, peer = await loop.sock_accept(self._socket)
-            except OSError as error:  # no file left: others must get theirs first
-                log.warning("a connection from the link could not be taken: %s", error.strerror)
-                await asyncio.sleep(OUT_OF_FILES)
-                continue
-            if not self._crowd.admit(str(peer[0]), connected):
-                connected.close()
-                continue
-            task = asyncio.create_task(self._greet(connected), name="page-link-greeting")
-            self._greeting.add(task)
-            task.add_done_callback(self._greeting.discard)
+    def _accept(self) -> None:
+        """Take the next connection; by hand, for `sock_accept` loses one that comes while it is cancelled."""
+        try:
+            connected, peer = self._socket.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:  # no file left: others must get theirs first
+            log.warning("a connection from the link could not be taken: %s", error.strerror)
+            self._loop.remove_reader(self._socket)
+            self._pause = self._loop.call_later(OUT_OF_FILES, self._loop.add_reader, self._socket, self._accept)
+            return
+        connected.setblocking(False)  # noqa: FBT003 - the name says what
+        if not self._crowd.admit(str(peer[0]), connected):
+            connected.close()
+            return
+        task = asyncio.create_task(self._greet(connected), name="page-link-greeting")
+        self._greeting.add(task)
+        task.add_done_callback(self._greeting.discard)
 
     async def _greet(self, connected: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -51,9 +51,14 @@ class Links:
     def __init__(self, settings: PageSettings) -> None:
         self.mine: tuple[LinkAddress, ...] = ()
         """The device's own addresses on the link, whether the page listens there or not."""
-        self._listen = settings.listen
-        self._others = tuple(ipaddress.ip_network(network) for network in settings.networks)
         self._changed = asyncio.Event()
+        self.use(settings)
+
+    def use(self, settings: PageSettings) -> None:
+        """Go by other settings, for those who are in already too."""
+        self._listen = settings.listen if settings.enabled else ""
+        self._others = tuple(ipaddress.ip_network(network) for network in settings.networks)
+        self._changed.set()
 
     def see(self, snapshot: Snapshot) -> None:
         """Take what the network watcher read."""
@@ -78,13 +83,16 @@ class Links:
         return tuple(one for one in self.mine if same_address(one.address, self._listen))
 
     def may(self, peer: str, local: str) -> bool:
-        """Tell whether a peer is on the very network whose address of ours it reached, or in `page.networks`."""
+        """Tell whether a peer is on the very network whose address of ours it reached, or in `page.networks`.
+
+        Nobody may on an address where the page is not wanted: who came before that was decided goes too.
+        """
         there = _address(peer)
-        if there is None:
+        here = next((one for one in self.wanted() if same_address(one.address, local)), None)
+        if there is None or here is None:
             return False
-        if any(there.version == network.version and there in network for network in self._others):
-            return True
-        return any(there in one.network for one in self.mine if same_address(one.address, local))
+        others = (network for network in self._others if there.version == network.version)
+        return there in here.network or any(there in network for network in others)
 
     def is_mine(self, host: str) -> bool:
         """Tell whether a host is an address of this device on the link."""

@@ -24,6 +24,10 @@ from agent.say import say
 
 HISTORY = 8
 """Changes shown."""
+MOVED = say(
+    "Saved. On the phone's own screen this page is on port {port} now. The port before still answers until the agent "
+    "starts again: have the screen's browser open the new one."
+)
 
 
 class SettingsViews:
@@ -86,6 +90,9 @@ class SettingsViews:
                 request, group, given, {"": str(as_of(error, self._control.overview()))}, status_of(error)
             )
         self._say_saved(request, in_force=in_force)
+        if in_force and "page.port" in values:
+            port = self._configuration.layers.settings.page.port
+            self._flashes.put(guard.csrf_token(request), say(MOVED, port=port))
         raise web.HTTPSeeOther("/settings")
 
     async def undo(self, request: web.Request) -> web.StreamResponse:
@@ -156,7 +163,7 @@ class SettingsViews:
         return self._renderer.page(
             name, self._control.overview(), csrf, label=label, is_first=is_first, flash=self._flashes.take(csrf),
             waiting=WAITS if self._configuration.waiting else "",
-            restart=[group.title for group in groups() if set(group.sections) & waits], **context,
+            restart=[label(key) for key in sorted(waits)], **context,
         )  # fmt: skip
 
     def _say_saved(self, request: web.Request, *, in_force: bool) -> None:
