@@ -233,7 +233,9 @@ class Desk:
     async def add_address(self, civic: CivicAddress) -> SavedAddress:
         """See Control."""
         self._check_user()
+        account = self._account()
         record = await self._api.ensure(civic)
+        self._check_account(account)
         self._engine.store.remember_address(self._engine.user, record.id, civic)
         self._saved = await self._api.list()
         self._engine.relight()
@@ -260,8 +262,9 @@ class Desk:
                 todo=say("Please answer again."),
                 code="place_changed",
             )
-        generation = network.generation
+        generation, account = network.generation, self._account()
         record = await self._resolve(address_id, civic)
+        self._check_account(account)
         if engine.network is None or engine.network.generation != generation:
             raise NeedsHuman(
                 say("The network changed while the answer was being saved."),
@@ -309,6 +312,21 @@ class Desk:
         known = {item.id: item for item in self._saved or ()}
         self._saved = tuple({**known, record.id: record}.values())
         engine.answered(record.id)
+
+    def _account(self) -> tuple[AddressApi, str]:
+        """Return whose addresses are dealt with: platform and user; no user as long as none is known."""
+        return self._api, self._engine.user
+
+    def _check_account(self, before: tuple[AddressApi, str]) -> None:
+        """Raise where settings made this phone another user's meanwhile: an id of theirs means nothing to this one."""
+        api, user = before
+        if api is not self._api or (user and user != self._engine.user):
+            raise NeedsHuman(
+                say("This phone was given another account while that was being saved."),
+                emergency=say("The address was not used."),
+                todo=say("Please answer again."),
+                code="account_changed",
+            )
 
     def _may_write(self) -> None:
         """Raise where a person's order must wait: during an emergency (S4), or with somebody else's token."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from agent.dialstack.tokens import other_user
 from agent.errors import NeedsHuman
-from agent.model import Ask, StatusKind
+from agent.model import Ask, CivicAddress, EmergencyAddress, StatusKind
 from agent.occasion import Occasion
 from tests.engine.virtual_world import ADDRESSES, HOME, OFFICE, PUBLIC, USER, World
 
@@ -357,6 +359,57 @@ def test_s3_no_answer_of_before_a_start_of_the_agent_counts_where_nothing_identi
         assert not here.fits(told), told
     assert Occasion("aa", 3, 7).fits("bb.9.7"), "the same place by its evidence"
     assert not Occasion("aa", 3, 7).fits("bb.3.8")
+
+
+class Overtaken:
+    """The platform of a user, and settings that make the phone another user's while it answers."""
+
+    def __init__(self, world: World, *, user: str, another_api: bool) -> None:
+        self._world, self._api, self._user, self._another = world, world.desk._api, user, another_api
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._api, name)
+
+    async def ensure(self, civic: CivicAddress) -> EmergencyAddress:
+        record = await self._api.ensure(civic)
+        self._world.engine.user = self._user
+        if self._another:
+            self._world.desk.use(self._api)
+        return record
+
+
+@pytest.mark.parametrize(("user", "another_api"), [("user_two", False), (USER, True)])
+def test_s3_an_address_that_was_registered_for_another_user_is_neither_kept_nor_confirmed(
+    user: str,
+    another_api: bool,  # noqa: FBT001 - a table of cases
+    world: World,
+) -> None:
+    world.unplug()
+    world.plug("home")
+    world.advance(5)
+    for act in (
+        lambda: world.desk.add_address(HOME),
+        lambda: world.desk.confirm(address_id=None, civic=HOME, who="staff"),
+    ):
+        api = world.desk._api
+        world.desk.use(Overtaken(world, user=user, another_api=another_api))  # type: ignore[arg-type]
+        with pytest.raises(NeedsHuman, match="was given another account while that was being saved") as refused:
+            world.loop.finish(act())
+        assert refused.value.code == "account_changed"
+        world.engine.user = USER
+        world.desk.use(api)
+    assert kind(world) is StatusKind.PROVISIONAL
+    assert world.engine.store.rows("SELECT * FROM confirmations WHERE civic LIKE '%Elm%'") == []
+    assert world.engine.store.rows("SELECT * FROM civics WHERE civic LIKE '%Elm%'") == []
+
+
+def test_an_address_is_not_registered_with_somebody_elses_token(world: World) -> None:
+    world.engine.binding = replace(world.engine.binding, problem=other_user(USER, "user_two"))
+    before = count(world, "write")
+    with pytest.raises(NeedsHuman) as refused:
+        world.loop.finish(world.desk.add_address(HOME))
+    assert refused.value.code == "token_other_user"
+    assert count(world, "write") == before
 
 
 def test_s6_a_second_no_does_not_take_the_first_one_back(world: World) -> None:
