@@ -105,6 +105,10 @@ def _in_between(status: int) -> AgentError:
     )
 
 
+_NOT_VALIDATED = "the address could not be validated"
+"""The platform's own sentence for it (platform.md), which is not said twice."""
+
+
 def problem(status: int, headers: Mapping[str, str], body: bytes, content_type: str) -> AgentError:
     """Return the typed error for an answer that is not 2xx, with the platform's own words."""
     if status < HTTPStatus.BAD_REQUEST or (status < HTTPStatus.INTERNAL_SERVER_ERROR and _is_page(body, content_type)):
@@ -125,6 +129,7 @@ def problem(status: int, headers: Mapping[str, str], body: bytes, content_type: 
             code="address_gone",
         )
     if status == HTTPStatus.UNPROCESSABLE_ENTITY or (status == HTTPStatus.BAD_REQUEST and fields):
+        said = "" if words.casefold() == _NOT_VALIDATED else said
         return AddressRefused(
             say("The address could not be validated{said}.", said=said),
             fields={k: v for k, v in fields.items() if k in FIELDS},

@@ -123,6 +123,7 @@ def test_every_answer_carries_the_protecting_headers(tmp_path: Path) -> None:
                 assert "unsafe" not in guard.CONTENT_SECURITY_POLICY
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
                 assert response.headers["Referrer-Policy"] == "same-origin"
+                assert "Server" not in response.headers
                 assert response.headers["Cache-Control"] == "no-store"
 
     play(tmp_path, scenario)

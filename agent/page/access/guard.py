@@ -282,6 +282,7 @@ def finish(request: web.Request, headers: Mapping[str, str], response: web.Strea
     for name, value in headers.items():
         response.headers[name] = value
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.pop("Server", None)  # versions are nobody's business
     # aiohttp has turned its cookies into headers by now
     if request.get(_IS_NEW):
         response.headers.add("Set-Cookie", _cookie(request, COOKIE, csrf_token(request)))
