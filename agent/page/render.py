@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -28,6 +29,8 @@ class StaticFile:
     """A file of the page, small enough to be kept."""
 
     body: bytes
+    packed: bytes
+    """The same with gzip (RFC 1952), for browsers that take it."""
     content_type: str
     version: str
     """Changes with the content, so that it may be cached for ever."""
@@ -39,7 +42,8 @@ def static_files() -> dict[str, StaticFile]:
     for path in sorted((FOLDER / "static").iterdir()):
         if path.suffix in STATIC_TYPES:
             body = path.read_bytes()
-            found[path.name] = StaticFile(body, STATIC_TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:12])
+            packed, version = gzip.compress(body, mtime=0), hashlib.sha256(body).hexdigest()[:12]
+            found[path.name] = StaticFile(body, packed, STATIC_TYPES[path.suffix], version)
     return found
 
 

@@ -3,12 +3,15 @@
 const LOST_AFTER = 12500; // ms without a sign of life: two and a half beats
 const SETTLE = 600; // ms in which a question that just changed takes no answer: no tap meant for the old one
 const AGAIN = 3000; // ms before a stream that the server refused is tried again
+const SENT = 5000; // ms after which an answer that was sent, and led nowhere, no longer holds the page still
 
 const lost = document.getElementById("lost");
 const news = document.getElementById("news");
 let stream = null;
 let alarm = 0;
 let pressed = false;
+let sent = 0;
+let clock = 0;
 let waiting = null;
 
 function setLost(isLost) {
@@ -20,6 +23,10 @@ function setLost(isLost) {
 
 function alive() {
   setLost(false);
+  watch();
+}
+
+function watch() {
   clearTimeout(alarm);
   alarm = setTimeout(() => { setLost(true); connect(); }, LOST_AFTER);
 }
@@ -47,19 +54,22 @@ function swap(html) {
       if (saidBefore !== part.dataset.news) news.textContent = part.dataset.news;
     }
   }
+  count();
 }
 
 // a running time counts from when it was told, by this computer's clock: the phone's may differ
 function count() {
-  for (const one of document.querySelectorAll("[data-elapsed]")) {
+  const running = document.querySelectorAll("[data-elapsed]");
+  for (const one of running) {
     one.dataset.base ??= performance.now() - 1000 * Number(one.dataset.elapsed);
     const seconds = Math.max(0, Math.floor((performance.now() - Number(one.dataset.base)) / 1000));
     const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
     const two = (value) => String(value).padStart(2, "0");
     one.textContent = h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
   }
+  clearTimeout(clock);
+  if (running.length) clock = setTimeout(count, 500);
 }
-setInterval(count, 500);
 
 function settle(part) {
   const until = performance.now() + SETTLE;
@@ -70,17 +80,22 @@ function settle(part) {
 
 function take(html) {
   alive();
-  if (pressed || isTyping()) waiting = html;
+  if (isHeld()) waiting = html;
   else { waiting = null; swap(html); }
 }
 
+function isHeld() {
+  return pressed || sent || isTyping();
+}
+
 function catchUp() {
-  if (waiting !== null && !pressed && !isTyping()) take(waiting);
+  if (waiting !== null && !isHeld()) take(waiting);
 }
 
 function connect() {
   stream?.close();
   stream = new EventSource("/events");
+  watch();
   stream.addEventListener("parts", (event) => take(event.data));
   stream.addEventListener("beat", alive);
   stream.addEventListener("gone", () => location.reload()); // the session ended: the page asks for the PIN
@@ -103,6 +118,9 @@ addEventListener("submit", (event) => {
   event.target.dataset.sent = "yes";
   if (button.dataset.working) button.textContent = button.dataset.working;
   button.setAttribute("aria-busy", "true");
+  if ("download" in event.target.dataset) return;
+  clearTimeout(sent); // the page is about to go: nothing comes under a second tap any more
+  sent = setTimeout(() => { sent = 0; catchUp(); }, SENT);
 });
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 // a page that is being left shows no alarm
@@ -120,4 +138,7 @@ function digits() {
 }
 if (country) digits();
 
-if (document.querySelector("[data-part]")) connect();
+count();
+// first what is there is shown, then it is kept live
+const whenIdle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+if (document.querySelector("[data-part]")) whenIdle(connect, { timeout: 300 });
