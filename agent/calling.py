@@ -14,7 +14,7 @@ from agent.engine import Engine
 from agent.errors import NeedsHuman, Retry
 from agent.model import CallView, VoiceState
 from agent.refusals import Standing
-from agent.say import say
+from agent.say import said, say
 from agent.storage.store import Store
 from agent.testcall.shelf import Shelf
 from agent.testcall.tester import CallTester
@@ -92,7 +92,7 @@ def assemble(engine: Engine, store: Store, clock: Clock, settings: Settings) -> 
 def _problem(error: OSError | ValueError) -> Retry | NeedsHuman:
     if isinstance(error, ValueError):
         return NeedsHuman(
-            say("The telephone program did not do it: {why}", why=str(error)),
+            say("The telephone program did not do it: {why}", why=said(error)),
             todo=say("In an emergency dial 911 here or on another phone."),
             code="call_refused",
         )

@@ -39,6 +39,7 @@ from agent.model import (
 )
 from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
+from agent.say import say
 from agent.storage.store import DecisionRow, Store
 from agent.storage.undated import Undated
 from agent.whereabouts import Judge, Whereabouts
@@ -377,7 +378,7 @@ class Engine:
         try:
             yield
         except sqlite3.Error as error:
-            self.store_problem = f"the database cannot be written: {error}"
+            self.store_problem = say("the database cannot be written: {error}", error=error)
             trace("store", problem=self.store_problem)
         else:
             if self.store_problem is not None and self.store.durable:

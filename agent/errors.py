@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.say import say
+from agent.say import Said, say, sentences
 
 STILL_OUT = say("911 and 933 still go out.")
 """What most errors mean for 911: nothing."""
@@ -29,9 +29,14 @@ class AgentError(Exception):
         self.code = code
         """Stable, for programs and tests."""
 
+    @property
+    def told(self) -> Said:
+        """Return the three sentences one after the other."""
+        return sentences(self.happened, self.emergency, self.todo)
+
     def __str__(self) -> str:
-        """Return the three sentences as one line."""
-        return " ".join(part for part in (self.happened, self.emergency, self.todo) if part)
+        """Return the same as plain text."""
+        return str(self.told)
 
 
 class Retry(AgentError):

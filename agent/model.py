@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.say import say
+
 # --------------------------------------------------------------------------- civic addresses
 
 
@@ -333,6 +335,11 @@ class Registration:
     """Monotonic seconds of this report."""
     attempt: int = 0
     """The instruction's attempt that this answers."""
+
+    @property
+    def answer(self) -> str:
+        """Return what the registrar said: `403 Forbidden`; or why it said nothing."""
+        return say("{code} {reason}", code=self.code, reason=self.reason) if self.code else self.reason
 
 
 @dataclass(frozen=True, slots=True)

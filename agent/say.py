@@ -58,6 +58,12 @@ def sentences(*parts: str) -> Said:
     return Said(" ".join(kept), "", {str(number): part for number, part in enumerate(kept)})
 
 
+def said(error: Exception) -> str:
+    """Return what an error says, as the sentence that it was raised with where it was one."""
+    first = error.args[0] if error.args else ""
+    return first if isinstance(first, Said) else str(error)
+
+
 def tell(text: str, language: gettext.NullTranslations) -> str:
     """Return a sentence in a language; what is not a sentence of ours (an address, words of the platform) as it is.
 

@@ -16,6 +16,9 @@ from agent.page.language import language
 from agent.people import who
 from agent.say import plain, say, say_n, sentences, tell
 from agent.storage.packed import pack, unpack
+from agent.voice.calls.outcome import lost_call
+from agent.voice.calls.values import Call
+from agent.voice.socket import protocol
 
 SENTENCES = {
     "911 sends help to {address}.": "El 911 envía ayuda a {address}.",
@@ -97,6 +100,35 @@ def test_a_sentence_survives_the_database_and_copying(said: str) -> None:
 )
 def test_text_that_was_not_packed_comes_back_as_it_is(text: str) -> None:
     assert unpack(pack(text)) == text
+
+
+def test_a_sentence_of_the_telephone_program_can_be_told_here_in_the_readers_language() -> None:
+    call = Call(1, "911", "out", emergency=True, code=486, reason="Busy Here", attempt=1)
+    line = protocol.encode(protocol.call_message(lost_call(call)))
+    message = protocol.heard(line)
+    spanish = language("es").catalog
+    assert json.loads(line)["ended"] == message["ended"] == str(lost_call(call).ended)
+    assert tell(message["ended"], spanish).startswith("La línea telefónica se bloqueó")
+    assert tell(message["reason"], spanish) == "Busy Here", "the network's own words"
+    assert "told" not in message
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        7,
+        {"sentence": {"message": 7}},
+        {"sentence": {"message": "{a}"}},
+        {"sentence": {"message": "{a}", "values": {"a": []}}},
+        {"sentence": {"message": "Somebody else's words."}},
+        {"sentence": []},
+        {"other": {"message": "Ended here."}},
+    ],
+)
+def test_parts_that_do_not_make_the_sentence_are_not_used(told: object) -> None:
+    message = protocol.heard(json.dumps({"type": "error", "sentence": "Ended here.", "told": told}).encode())
+    assert message == {"type": "error", "sentence": "Ended here."}
+    assert type(message["sentence"]) is str
 
 
 @pytest.mark.parametrize("text", ["cli", "local screen", "staff at 192.0.2.7", "somebody at home", ""])

@@ -24,7 +24,7 @@ from agent.dialstack.civic import FIELDS as CIVIC_FIELDS
 from agent.dialstack.civic import civic_from
 from agent.errors import NeedsHuman
 from agent.model import CivicAddress
-from agent.say import say
+from agent.say import said, say
 
 __all__ = [
     "ConfigError",
@@ -180,7 +180,7 @@ def _section(
                     if isinstance(error, v.PartlyWrong) and aside:
                         valid[key] = error.good
                     shown = "" if _is_delicate(name, key) else _shown(value)
-                    mistakes.append(Mistake(problem(file, full, v.words(error), shown), name, key, aside=aside))
+                    mistakes.append(Mistake(problem(file, full, said(error), shown), name, key, aside=aside))
     return settings_class(**valid)
 
 

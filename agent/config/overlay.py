@@ -18,8 +18,7 @@ from typing import Any, Final
 import tomli
 
 from agent.config.problem import problem
-from agent.config.values import words
-from agent.say import say, sentences
+from agent.say import said, say, sentences
 from agent.system_words import os_words
 
 NAME: Final = "settings.toml"
@@ -130,7 +129,7 @@ def read(folder: Path) -> tuple[Overlay, str | None]:
     try:
         found = read_file(folder / NAME)
     except (OverlayDamaged, OSError) as error:
-        why = os_words(error) if isinstance(error, OSError) else words(error)
+        why = os_words(error) if isinstance(error, OSError) else said(error)
         denied = isinstance(error, PermissionError)  # a folder that is closed to us looks empty
     else:
         if found is not None:

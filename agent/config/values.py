@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.say import Said, say
+from agent.say import said, say
 
 Validator = Callable[[object], Any]
-"""Takes the TOML value, returns the setting or raises ValueError(say("must be ...")), see `words`."""
+"""Takes the TOML value, returns the setting or raises ValueError(say("must be ..."))."""
 
 
 class PartlyWrong(ValueError):
@@ -22,12 +22,6 @@ class PartlyWrong(ValueError):
     def __init__(self, what: str, good: tuple[Any, ...]) -> None:
         super().__init__(what)
         self.good = good
-
-
-def words(error: Exception) -> str:
-    """Return what an error says, with its parts where it is a sentence (`agent/say.py`)."""
-    first = error.args[0] if error.args else ""
-    return first if isinstance(first, Said) else str(error)
 
 
 def _either(names: Sequence[str]) -> str:
@@ -227,7 +221,7 @@ def a_mailboxes(value: object) -> tuple[str, ...]:
         try:
             good.append(a_mailbox(one))
         except ValueError as error:
-            why = words(error)
+            why = said(error)
     if why:
         raise PartlyWrong(why, tuple(good))
     return tuple(good)

@@ -373,7 +373,7 @@ class BindingWorker:
     async def _lost(self, watch: Watch) -> None:
         self._publish(proof=None)
         await watch.session.close()
-        watch.closed = Closed(Ended.LOST, "no answer after the interruption")
+        watch.closed = Closed(Ended.LOST, say("no answer after the interruption"))
         raise SessionOver
 
     async def _renew(self, watch: Watch, token: Token) -> Token:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from agent.model import CivicAddress
+from agent.say import say
 
 _STATES = """
 AL Alabama;AK Alaska;AZ Arizona;AR Arkansas;CA California;CO Colorado;CT Connecticut;DE Delaware;FL Florida;GA Georgia;
@@ -49,11 +50,11 @@ def normalize_state(text: str) -> str:
 
 FIELDS = ("address_number", "street", "unit", "city", "state", "postal_code", "country")
 _REQUIRED = {
-    "address_number": "the house number is missing",
-    "street": "the street is missing",
-    "city": "the city is missing",
-    "state": "the state is missing",
-    "postal_code": "the postal code is missing",
+    "address_number": say("the house number is missing"),
+    "street": say("the street is missing"),
+    "city": say("the city is missing"),
+    "state": say("the state is missing"),
+    "postal_code": say("the postal code is missing"),
 }
 _US_ZIP = re.compile(r"\d{5}(-\d{4})?", re.ASCII)
 _CA_POSTAL = re.compile(r"[A-Z]\d[A-Z] ?\d[A-Z]\d", re.ASCII)
@@ -69,11 +70,11 @@ def civic_from(fields: Mapping[str, object]) -> tuple[CivicAddress | None, dict[
     for name in FIELDS:
         value = fields.get(name, "")
         if not isinstance(value, str):
-            wrong[name] = "must be text"
+            wrong[name] = say("must be text")
             continue
         clean[name] = " ".join(value.split())
         if len(clean[name]) > _MAX_LENGTH or not clean[name].isprintable():
-            wrong[name] = f"must be at most {_MAX_LENGTH} printable characters"
+            wrong[name] = say("must be at most {count} printable characters", count=_MAX_LENGTH)
         elif not clean[name] and name in _REQUIRED:
             wrong[name] = _REQUIRED[name]
     if wrong:
@@ -89,14 +90,14 @@ def _check_codes(clean: Mapping[str, str]) -> dict[str, str]:
     wrong: dict[str, str] = {}
     country = clean["country"]
     if not re.fullmatch(r"[A-Z]{2}", country):
-        wrong["country"] = "must be a two-letter country code such as US"
+        wrong["country"] = say("must be a two-letter country code such as US")
     if country in {"US", "CA"} and clean["state"] not in _CODES:
-        wrong["state"] = f"{clean['state']!r} is no state or province; write CA or California"
+        wrong["state"] = say("{state} is no state or province; write CA or California", state=repr(clean["state"]))
     pattern = {"US": _US_ZIP, "CA": _CA_POSTAL}.get(country)
     if pattern and not pattern.fullmatch(clean["postal_code"]):
-        wrong["postal_code"] = "must have five digits (or five, a hyphen and four), such as 94105"
+        wrong["postal_code"] = say("must have five digits (or five, a hyphen and four), such as 94105")
         if country == "CA":
-            wrong["postal_code"] = "must look like K1A 0B1"
+            wrong["postal_code"] = say("must look like K1A 0B1")
     return wrong
 
 

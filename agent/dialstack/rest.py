@@ -22,6 +22,7 @@ from agent.dialstack.ports import Token, TokenSource, refused_token
 from agent.errors import AddressGone, AgentError, Backoff, NeedsHuman, Retry
 from agent.model import CivicAddress, EmergencyAddress
 from agent.say import say
+from agent.system_words import os_words
 
 USER_AGENT = f"dialstack-agent/{__version__}"
 ADDRESSES = "/v1/me/emergency-addresses"
@@ -253,7 +254,9 @@ def transport_problem(error: Exception) -> AgentError:
         if "name" in reason.lower() or "resolve" in reason.lower() or "nodename" in reason.lower():
             return Retry(say("The platform's host name {host} cannot be looked up.", host=error.host), code="dns")
         return Retry(
-            say("The platform at {host} cannot be reached: {reason}.", host=error.host, reason=reason),
+            say(
+                "The platform at {host} cannot be reached: {reason}.", host=error.host, reason=os_words(error.os_error)
+            ),
             code="unreachable",
         )
     return Retry(

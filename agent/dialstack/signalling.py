@@ -123,7 +123,7 @@ class WebSocketSession:
                 return frame
 
     async def _read(self) -> None:
-        last = Closed(Ended.LOST, "the connection was lost")
+        last = Closed(Ended.LOST, say("the connection was lost"))
         while True:
             frame = await self._receive()
             if frame is None:
@@ -159,7 +159,7 @@ class WebSocketSession:
         while self.alive:
             await asyncio.sleep(self._interval)
             if self.alive and not await self.check():
-                self._finish(Closed(Ended.LOST, "nothing was heard from the platform"))
+                self._finish(Closed(Ended.LOST, say("nothing was heard from the platform")))
                 await self.close()
 
     async def events(self) -> AsyncIterator[Denied | Closed]:

@@ -20,6 +20,7 @@ from agent.config.settings import TokenSettings
 from agent.dialstack.ports import Token
 from agent.errors import AgentError, NeedsHuman, Retry
 from agent.say import say
+from agent.system_words import os_words
 
 EARLY = 60.0
 """Seconds before its end at which a token is renewed (the SDK's own figure, platform.md 4.5)."""
@@ -162,7 +163,7 @@ class Tokens:
             )  # fmt: skip
         except OSError as error:
             raise _command_failed(
-                say("The token command {program} cannot be started: {why}.", program=command[0], why=error.strerror)
+                say("The token command {program} cannot be started: {why}.", program=command[0], why=os_words(error))
             ) from error
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         output, status = b"", None

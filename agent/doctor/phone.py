@@ -13,8 +13,9 @@ from agent.doctor.result import GOES_OUT, NO_CALL, NO_LOCATION, Result, fail, ok
 from agent.doctor.world import World
 from agent.model import Registration, RegistrationKind, StatusKind
 from agent.say import say, sentences
+from agent.system_words import os_words
 from agent.voice.socket.client import registration
-from agent.voice.socket.protocol import LINE_LIMIT, VERSION, decode, encode
+from agent.voice.socket.protocol import LINE_LIMIT, VERSION, encode, heard
 
 VOICE_WAIT = 2.0
 """Seconds for the voice process to say how it is."""
@@ -49,14 +50,14 @@ async def ask_voice(socket: Path) -> Voice | None:
                 writer.write(encode({"type": "hello", "version": VERSION, "role": "app"}))
                 writer.write(encode({"type": "status", "req_id": "doctor"}))
                 while line := await reader.readline():
-                    message = decode(line)
+                    message = heard(line)
                     match message["type"]:
                         case "welcome":
                             found.pid = int(message.get("pid", 0))
                         case "registration":
                             found.registration = registration(message)
                         case "problem" if isinstance(message.get("sentence"), str):
-                            found.problems[str(message.get("code"))] = str(message["sentence"])
+                            found.problems[str(message.get("code"))] = message["sentence"]
                         case "interlock":
                             found.interlock = message.get("active") is True
                             if message.get("req_id") == "doctor":
@@ -91,7 +92,7 @@ def _line(world: World, voice: Voice, current: Registration) -> Result:
     host = world.settings.sip.registrar
     if current.kind is RegistrationKind.REGISTERED:
         return ok("sip", say("Registered with {host}.", host=host))
-    answer = f"{current.code} {current.reason}".strip()
+    answer = current.answer
     if current.code in REFUSED:
         return fail(
             "sip",
@@ -178,7 +179,7 @@ async def disk(world: World) -> Result:
         )
     except OSError as error:
         after = say("After a restart this phone asks again where it is.")
-        text = say("{folder} cannot be written: {why}.", folder=folder, why=error.strerror or str(error))
+        text = say("{folder} cannot be written: {why}.", folder=folder, why=os_words(error))
         return fail("disk", text, after, say("Have the device's storage checked."), "disk")
     left = say("{megabytes} MiB are free, a durable write takes {milliseconds} ms.", megabytes=free >> 20,
                milliseconds=round(seconds * 1000))  # fmt: skip

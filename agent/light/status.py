@@ -160,7 +160,7 @@ def _voice(scene: Scene) -> Light | None:
     registration = scene.voice.registration
     if registration.kind is not RegistrationKind.FAILED:
         return None
-    answer = f"{registration.code} {registration.reason}".strip()
+    answer = registration.answer
     if registration.code in {401, 403, 404, 407}:
         return Light(
             StatusKind.FAULT,

@@ -52,7 +52,7 @@ def _line_sentence(registration: Registration) -> str:
             return say("The telephone line is connected, seen from {address}.", address=registration.via_received)
         return say("The telephone line is connected.")
     if registration.kind is RegistrationKind.FAILED:
-        answer = f"{registration.code} {registration.reason}".strip()
+        answer = registration.answer
         if registration.retry_in is not None:
             return say(
                 "The telephone line is not connected: {answer}; next try in {seconds:.0f} s.",
@@ -107,7 +107,7 @@ def _line_failure(scene: Scene) -> str:
     registration = scene.voice.registration
     if registration.kind is not RegistrationKind.FAILED:
         return ""
-    answer = f"{registration.code} {registration.reason}".strip()
+    answer = registration.answer
     return say("The telephone line is not connected: {answer}.", answer=answer)
 
 

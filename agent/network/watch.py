@@ -20,6 +20,7 @@ from agent.network.solicit import solicit
 from agent.network.tracker import Tracker
 from agent.network.wifi import WifiReader
 from agent.runtime.liveness import waiting
+from agent.say import say
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class NetworkWatcher:
         self._dirty, self._settled = Hint.URGENT, True
         if self._stopped_at is not None:
             blind = self._clock.monotonic() - self._stopped_at
-            self._on_gap(Gap("dead_worker", blind, "the network watcher had failed; everything is read again"))
+            self._on_gap(Gap("dead_worker", blind, say("the network watcher had failed; everything is read again")))
         for host in self._hosts:
             host.refresh()
         hints, reader = Hints(self._hint, self._overrun), Reader()
@@ -197,7 +198,7 @@ class NetworkWatcher:
         seen = Seen(asked_at=started, absent=absent)
         self._publish(self._tracker.see(snapshot, now, started if event_at is None else event_at, seen))
         if overrun is not None:
-            self._on_gap(Gap("overrun", now - overrun, "netlink messages were lost; everything was read again"))
+            self._on_gap(Gap("overrun", now - overrun, say("network messages were lost; everything was read again")))
         for done in audits:
             if not done.done():
                 done.set_result(None)
@@ -217,14 +218,16 @@ class NetworkWatcher:
         self._sleep_at = now + SLEEP_CHECK
         asleep, step = self._sleep.check()
         if asleep:
-            self._on_gap(Gap("suspend", asleep, f"the device slept for {asleep:.0f} s"))
+            self._on_gap(Gap("suspend", asleep, say("the device slept for {seconds} s", seconds=round(asleep))))
             self._tracker.slept(now)
             if self.hints:
                 self.hints.absences.forget()
             self._look()
         if step:
             # Failure 11: a clock step is not a sleep; nothing happened to the network.
-            self._on_gap(Gap("clock_step", abs(step), f"the wall clock was set by {step:+.0f} s", step))
+            self._on_gap(
+                Gap("clock_step", abs(step), say("the wall clock was set by {seconds} s", seconds=f"{step:+.0f}"), step)
+            )
 
     def _ask(self, now: float) -> None:
         """Ask the gateways for their hardware addresses while they are missing."""

@@ -12,6 +12,7 @@ from agent.errors import Retry
 from agent.notify import core, words
 from agent.notify.notice import Event, Notice
 from agent.say import say
+from agent.system_words import os_words
 
 TIMEOUT: Final = 10.0
 """Seconds after which the program and what it started are ended."""
@@ -41,7 +42,7 @@ class Command:
             )  # fmt: skip
         except OSError as error:
             raise Retry(
-                say("{program} cannot be started: {strerror}.", program=program, strerror=error.strerror)
+                say("{program} cannot be started: {strerror}.", program=program, strerror=os_words(error))
             ) from error
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -59,7 +60,7 @@ class Command:
                         await process.wait()
         if status != 0:
             raise Retry(say("{program} ended with status {status}.", program=program, status=status))
-        return f"{program} ended with status 0"
+        return say("{program} ended with status {status}.", program=program, status=0)
 
 
 def environment(notice: Notice, events: tuple[Event, ...]) -> dict[str, str]:

@@ -183,4 +183,6 @@ class _Attempt:
                 client.login(settings.username, password)
             refused = client.send_message(self._message)
         # those that took it are not written to again for the sake of those that did not
-        return f"{settings.host} took it" + (f", but not for {', '.join(refused)}" if refused else "")
+        if refused:
+            return say("{host} took it, but not for {names}.", host=settings.host, names=", ".join(refused))
+        return say("{host} took it.", host=settings.host)

@@ -92,7 +92,7 @@ class Notice:
     seconds: float | None = None
     """Seconds of talk, once it ended."""
     outcome: str = ""
-    """Why it ended, in the words of the network or ours."""
+    """Why it ended, in the words of the network or ours; `agent.storage.packed` tells them in any language."""
     escalated_at: float | None = None
     acknowledged_at: float | None = None
     acknowledged_by: str = ""

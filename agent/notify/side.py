@@ -16,6 +16,7 @@ from agent.notify.notice import Call, Conveyed, Notice, Where
 from agent.notify.where import where
 from agent.notify.worker import Notifier
 from agent.runtime.liveness import waiting
+from agent.storage.packed import pack, unpack
 
 
 class NoticeSide:
@@ -75,7 +76,7 @@ class NoticeSide:
         now = self._clock.monotonic()
         return Call(
             name=view.name, number=view.to, incoming=view.direction == "in", emergency=view.emergency,
-            state=view.state, reason=view.ended or view.reason, presented_id=view.presented_id,
+            state=view.state, reason=pack(view.ended or view.reason), presented_id=view.presented_id,
             dialed_ago=max(0.0, now - view.started_at) if view.started_at else 0.0,
             answered_ago=max(0.0, now - view.answered_at) if view.answered_at is not None else None,
         )  # fmt: skip
@@ -120,7 +121,7 @@ class NoticeSide:
             id=notice.uid, number=notice.number, test=notice.test, headline=words.headline(notice),
             told=words.told(notice.where), here=words.here(notice.where), callback_number=notice.callback_number,
             dialed_at=notice.dialed_at, answered_at=notice.answered_at, ended_at=notice.ended_at,
-            seconds=notice.seconds, outcome=notice.outcome, callback_at=notice.callback_at,
+            seconds=notice.seconds, outcome=unpack(notice.outcome), callback_at=notice.callback_at,
             escalated_at=notice.escalated_at, acknowledged_at=notice.acknowledged_at,
             acknowledged_by=notice.acknowledged_by, open=notice.is_open, late=notice.late,
             deliveries=self.notifier.reports(notice.uid),

@@ -9,6 +9,7 @@ from agent.control import Delivery
 from agent.errors import AgentError
 from agent.notify.channels import Channel
 from agent.notify.notice import Event, Notice
+from agent.say import say
 
 PATIENCE: Final = 20.0
 """Seconds that a channel gets: a person, and a browser, wait for the answer."""
@@ -20,7 +21,9 @@ async def attempt(channel: Channel, notice: Notice) -> Delivery:
         async with asyncio.timeout(PATIENCE):
             detail = await channel.deliver(notice, (Event.DIALED,))
     except TimeoutError:
-        return Delivery(channel.name, delivered=False, detail=f"It did not finish within {PATIENCE:g} s.")
+        return Delivery(
+            channel.name, delivered=False, detail=say("It did not finish within {seconds} s.", seconds=f"{PATIENCE:g}")
+        )
     except AgentError as error:
         return Delivery(channel.name, delivered=False, detail=error.happened)
     return Delivery(channel.name, delivered=True, detail=detail)

@@ -21,6 +21,7 @@ from agent.notify import core, words
 from agent.notify.notice import Event, Notice
 from agent.notify.trust import trusting
 from agent.say import say
+from agent.system_words import os_words
 
 TIMEOUT: Final = 10.0
 """Seconds for one POST, all told: a receiver that takes longer is tried again."""
@@ -79,7 +80,7 @@ class Webhook:
         said = f"{answer.status} {words.one_line(answer.reason or '')}".strip()
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             return said
-        happened = f"{self._host} answered {said}."
+        happened = say("{host} answered {answer}.", host=self._host, answer=said)
         wait = answer.headers.get("Retry-After", "")
         if answer.status in _BUSY and wait.isascii() and wait.isdigit():
             raise Backoff(happened, retry_after=float(wait[:6]))
@@ -89,4 +90,4 @@ class Webhook:
 def _why(error: aiohttp.ClientError) -> str:
     """Return the reason without the URL, which may hold a secret (S10)."""
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
-    return words.one_line(getattr(cause, "strerror", None) or type(error).__name__)
+    return os_words(cause) if cause is not None else type(error).__name__

@@ -10,6 +10,7 @@ from agent.clock import SANE_WALL
 from agent.model import CivicAddress
 from agent.notify.notice import Certainty, Conveyed, Event, Notice, Where
 from agent.say import say
+from agent.storage.packed import unpack
 
 FORMAT = 1
 """Version of the JSON; within it fields are only added."""
@@ -104,7 +105,7 @@ def lines(notice: Notice) -> list[str]:
         found.append(f"Answered: {moment(notice.answered_at)}.")
     if notice.ended_at is not None:
         talk = f" after {notice.seconds:.0f} s of talk" if notice.seconds else ""
-        why = f" ({one_line(notice.outcome)})" if notice.outcome else ""
+        why = f" ({one_line(unpack(notice.outcome))})" if notice.outcome else ""
         found.append(f"Ended: {moment(notice.ended_at)}{talk}{why}.")
     if notice.callback_at is not None:
         found.append(f"A call came in, it may be the dispatcher: {moment(notice.callback_at)}.")
@@ -141,9 +142,10 @@ def payload(notice: Notice, events: tuple[Event, ...]) -> dict[str, Any]:
             name: getattr(notice, name)
             for name in (
                 "dialed_at", "answered_at", "callback_at", "ended_at", "seconds", "escalated_at", "acknowledged_at",
-                "acknowledged_by", "late", "outcome",
+                "acknowledged_by", "late",
             )
         },
+        "outcome": str(unpack(notice.outcome)),
     }  # fmt: skip
 
 

@@ -24,7 +24,8 @@ from agent.notify.notice import Call, Notice, Now, Progress, Where, boot_id
 from agent.notify.trial import attempt
 from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
-from agent.say import say
+from agent.say import Said, say
+from agent.storage.packed import pack, unpack
 from agent.storage.store import Store
 
 KICK_SPACING = 10.0
@@ -103,7 +104,7 @@ class Notifier:
         """Take the names of all calls that are up, after a (re)connection: what is not among them is over."""
         for notice in list(self.notices.values()):
             if notice.ended_at is None and notice.call not in {f"{self._boot}/{name}" for name in names}:
-                self._put(core.ended(notice, self._now(), "the call was lost from sight"))
+                self._put(core.ended(notice, self._now(), pack(say("The call was lost from sight."))))
 
     def missed(self, name: str, ended_ago: float) -> None:
         """Take that an emergency call was over before anybody told us of it: only its callback window is left."""
@@ -112,7 +113,7 @@ class Notifier:
         if any(not item.test and (item.ended_at or now.wall) >= over - MISSED_SLACK for item in self.notices.values()):
             return
         call = Call(name, "911", incoming=False, emergency=True, state="ended", dialed_ago=ended_ago)
-        self._put(core.ended(self._make(call, now), now, "it was over when this program started"))
+        self._put(core.ended(self._make(call, now), now, pack(say("It was over when this program started."))))
 
     def located(self) -> None:
         """Look whether the location can be said now that could not be said at first."""
@@ -190,8 +191,9 @@ class Notifier:
             due = core.pending(notice, progress, channel.kind) and not core.is_stale(notice, progress, self._now())
             if progress.sent or progress.error or due:
                 gone = core.gave_up(notice, progress)
-                said = f"given up: {progress.error}" if gone and progress.error else progress.error
-                detail = said or ("" if progress.sent else "under way")
+                error = unpack(progress.error)
+                said = say("given up: {error}", error=error) if gone and error else error
+                detail = said or ("" if progress.sent else say("under way"))
                 found.append(Delivery(channel.name, progress.sent == notice.version, detail, gone))
         return tuple(found)
 
@@ -245,13 +247,13 @@ class Notifier:
     async def _deliver(self, channel: Channel, notice: Notice) -> None:
         """Try once; the attempt is on disk before it is made, so that a crash cannot repeat it without end (S11)."""
         uid, progress = notice.uid, self._progress[channel.name].get(notice.uid, Progress())
-        self._advance(channel, uid, core.failed(progress, progress.error or "the last attempt did not end"))
+        self._advance(channel, uid, core.failed(progress, progress.error or pack(say("The last attempt did not end."))))
         self._tried_at[channel.name] = self._clock.boottime()
         retry_after = None
         try:
             detail = await channel.deliver(notice, core.news(notice, progress))
         except AgentError as error:
-            after = core.failed(progress, words.one_line(error.happened))
+            after = core.failed(progress, _kept(error.happened))
             retry_after = error.retry_after if isinstance(error, Backoff) else None
             self._complain(channel, notice, after)
         else:
@@ -268,9 +270,21 @@ class Notifier:
     def _complain(self, channel: Channel, notice: Notice, after: Progress) -> None:
         name, uid = channel.name, notice.uid
         if core.gave_up(notice, after):
-            trace("emergency_notice_given_up", attempts=after.attempts, reason=after.error, channel=name, id=uid)
+            trace(
+                "emergency_notice_given_up",
+                attempts=after.attempts,
+                reason=str(unpack(after.error)),
+                channel=name,
+                id=uid,
+            )
         else:
-            trace("emergency_notice_failed", attempts=after.attempts, reason=after.error, channel=name, id=uid)
+            trace(
+                "emergency_notice_failed",
+                attempts=after.attempts,
+                reason=str(unpack(after.error)),
+                channel=name,
+                id=uid,
+            )
 
     def _advance(self, channel: Channel, uid: str, progress: Progress) -> None:
         self._progress[channel.name][uid] = progress
@@ -289,6 +303,11 @@ class Notifier:
 
     def _now(self) -> Now:
         return Now(self._clock.wall(), self._clock.boottime(), self._boot)
+
+
+def _kept(text: str) -> str:
+    """Return what went wrong for the database: our sentences with their parts, words of others in one line."""
+    return pack(text) if isinstance(text, Said) else words.one_line(text)
 
 
 async def _first(event: asyncio.Event, seconds: float | None) -> None:

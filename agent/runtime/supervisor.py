@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from agent.backoff import Backoff, Schedule
 from agent.clock import Clock
 from agent.model import Gap
+from agent.say import say
 
 RESTART = Schedule((0.2, 1, 2, 5, 10, 30))
 """Seconds before a crashed worker starts again."""
@@ -43,7 +44,7 @@ async def supervise(
             backoff.reset(RESTART)
         delay = backoff.next()
         try:
-            on_gap(Gap("dead_worker", delay, f"{name} stopped and starts again"))
+            on_gap(Gap("dead_worker", delay, say("{worker} stopped and starts again", worker=name)))
         except Exception:
             _logger.exception("the gap of worker %s could not be recorded", name)
         await asyncio.sleep(delay)

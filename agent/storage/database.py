@@ -14,6 +14,7 @@ import msgspec
 
 from agent.model import CivicAddress, Observation
 from agent.notify.notice import Notice, Progress
+from agent.say import say
 
 KEEP_BACKUPS = 2
 """Copies from before a migration: the last step back and the one before it; each is as large as the database."""
@@ -153,7 +154,11 @@ def _known_version(database: sqlite3.Connection) -> int:
     """Return the version; raises StoreTooNew."""
     version = _version(database)
     if version > len(MIGRATIONS):
-        raise StoreTooNew(f"the database has version {version}, this program knows {len(MIGRATIONS)}")
+        raise StoreTooNew(
+            say(
+                "the database has version {version}, this program knows {known}", version=version, known=len(MIGRATIONS)
+            )
+        )
     return version
 
 
@@ -178,7 +183,9 @@ def _take_step(database: sqlite3.Connection, number: int, step: str) -> None:
     except sqlite3.Error as error:
         if database.in_transaction:
             database.execute("ROLLBACK")
-        raise MigrationFailed(f"version {number} of the database cannot be made: {error}") from error
+        raise MigrationFailed(
+            say("version {number} of the database cannot be made: {error}", number=number, error=error)
+        ) from error
 
 
 def _keep_copy(database: sqlite3.Connection, path: Path, number: int) -> None:
@@ -193,7 +200,9 @@ def _keep_copy(database: sqlite3.Connection, path: Path, number: int) -> None:
         _flush(path.parent)
     except (sqlite3.Error, OSError) as error:
         draft.unlink(missing_ok=True)
-        raise MigrationFailed(f"no copy could be kept before version {number} is made: {error}") from error
+        raise MigrationFailed(
+            say("no copy could be kept before version {number} is made: {error}", number=number, error=error)
+        ) from error
     for old in backups(path)[:-KEEP_BACKUPS]:
         old.unlink(missing_ok=True)
 

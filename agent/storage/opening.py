@@ -10,6 +10,7 @@ from pathlib import Path
 from agent import identity
 from agent.config.settings import Settings
 from agent.runtime.log import trace
+from agent.say import said, say
 from agent.storage.database import StoreTooNew
 from agent.storage.store import Store
 
@@ -20,9 +21,15 @@ def open_store(settings: Settings) -> tuple[Store, str | None]:
     try:
         return _own_store(path), None
     except StoreTooNew as error:
-        why = f"{path}: {error}; install the newer version again, or move the file away"
+        why = say(
+            "{path}: {error}; install the newer version again, or move the file away", path=str(path), error=said(error)
+        )
     except (sqlite3.Error, OSError) as error:
-        why = f"{path}: the database cannot be opened: {error}; confirmations would not survive a restart"
+        why = say(
+            "{path}: the database cannot be opened: {error}; confirmations would not survive a restart",
+            path=str(path),
+            error=said(error),
+        )
         with contextlib.suppress(sqlite3.Error):  # a full disk in an upgrade: what was confirmed still counts
             return Store(None, copy_of=path), why
     return Store(None), why

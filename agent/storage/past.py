@@ -132,4 +132,6 @@ class Past:
 
     def _gaps(self, since: float) -> list[Mark]:
         rows = self._db.execute("SELECT at, detail FROM events WHERE at >= ? AND kind LIKE 'gap:%'", (since,))
-        return [Mark(row["at"], "gap", say("Blind for a while: {detail}.", detail=row["detail"])) for row in rows]
+        return [
+            Mark(row["at"], "gap", say("Blind for a while: {detail}.", detail=unpack(row["detail"]))) for row in rows
+        ]

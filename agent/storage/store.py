@@ -14,7 +14,7 @@ import msgspec
 
 from agent.decide import Memory
 from agent.model import CivicAddress, Confirmation, Observation, Place
-from agent.say import plain
+from agent.say import plain, say
 from agent.storage.audit import Audit
 from agent.storage.database import copy_into_memory, open_database, set_aside
 from agent.storage.packed import pack, unpack
@@ -65,7 +65,12 @@ class Store:
                 raise
             self.set_aside = set_aside(path)
             self._db = open_database(path)
-            self.add_event(time.time(), "database_damaged", None, f"set aside as {self.set_aside.name}: {error}")
+            self.add_event(
+                time.time(),
+                "database_damaged",
+                None,
+                say("set aside as {name}: {error}", name=self.set_aside.name, error=error),
+            )
 
     @functools.cached_property
     def audit(self) -> Audit:
@@ -263,7 +268,7 @@ class Store:
         """Record a gap (S12), an exposure window or damage."""
         with self._write():
             self._db.execute(
-                "INSERT INTO events (at, kind, seconds, detail) VALUES (?, ?, ?, ?)", (at, kind, seconds, detail)
+                "INSERT INTO events (at, kind, seconds, detail) VALUES (?, ?, ?, ?)", (at, kind, seconds, pack(detail))
             )
             self._db.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (KEEP_DECISIONS,))
 
@@ -272,7 +277,7 @@ class Store:
         rows = self._db.execute(
             "SELECT at, seconds, detail FROM events WHERE kind = ? ORDER BY id DESC LIMIT ?", (kind, limit)
         )
-        return tuple((row[0], row[1], row[2]) for row in rows)
+        return tuple((row[0], row[1], unpack(row[2])) for row in rows)
 
     def user(self) -> str | None:
         """Return the user that this device has been."""

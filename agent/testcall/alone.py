@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.model import CallView
 from agent.testcall.evidence import OF_SOUND, Result
-from agent.testcall.recording import Unreadable, whole
+from agent.testcall.recording import NO_FOLDER, Unreadable, whole, why_not
 from agent.testcall.speech import Hearing, listen
 from agent.testcall.tester import LONGEST, NUMBER
 from agent.voice.socket.client import call_view, place_call
@@ -49,11 +49,11 @@ async def call_and_listen(socket: Path, recordings: Path | None, save: Path | No
 
 async def _listen(record: Path | None, last: CallView) -> tuple[Result, Hearing, str]:
     if record is None:
-        return Result.UNHEARD, Hearing(), "No folder for recordings is configured in sip.recordings"
+        return Result.UNHEARD, Hearing(), NO_FOLDER
     try:
         hearing = listen(await whole(record))
     except Unreadable as error:
-        return Result.UNHEARD, Hearing(), last.sound_problem or f"The recording cannot be read: {error}"
+        return Result.UNHEARD, Hearing(), last.sound_problem or why_not(error)
     return OF_SOUND[hearing.heard], hearing, ""
 
 

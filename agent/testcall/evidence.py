@@ -99,7 +99,7 @@ class Evidence(msgspec.Struct, frozen=True):
     result: Result
     tested: Subject
     detail: str = ""
-    """In English: the SIP answer, or why it failed."""
+    """The SIP answer, or why it failed."""
     answer_seconds: float | None = None
     """From dialing to the answer."""
     call_seconds: float = 0.0

@@ -9,6 +9,7 @@ import wave
 from pathlib import Path
 from typing import Final
 
+from agent.say import said, say
 from agent.testcall.speech import RATE
 
 LONGEST: Final = 120
@@ -18,8 +19,16 @@ FLUSH_STEPS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5)
 _SAMPLE_BYTES: Final = 2
 
 
+NO_FOLDER: Final = say("No folder for recordings is configured in sip.recordings.")
+
+
 class Unreadable(Exception):
     """There is no usable recording; the text says why."""
+
+
+def why_not(error: Unreadable) -> str:
+    """Return that as a sentence."""
+    return say("The recording cannot be read: {error}.", error=said(error))
 
 
 def read_samples(file: Path) -> list[int]:
@@ -31,7 +40,7 @@ def read_samples(file: Path) -> list[int]:
     except (OSError, EOFError, wave.Error) as error:
         raise Unreadable(str(error)) from error
     if channels != 1 or width != _SAMPLE_BYTES or rate % RATE or not rate:
-        raise Unreadable(f"not 16 bits and mono at a multiple of {RATE} Hz")
+        raise Unreadable(say("not 16 bits and mono at a multiple of {rate} Hz", rate=RATE))
     samples = array.array("h", raw[: len(raw) // _SAMPLE_BYTES * _SAMPLE_BYTES])
     if sys.byteorder == "big":
         samples.byteswap()
@@ -43,7 +52,7 @@ def read_samples(file: Path) -> list[int]:
 
 async def whole(file: Path) -> list[int]:
     """Return the samples of a recording whose call has just ended; raises Unreadable when it stays empty."""
-    problem = Unreadable("it is empty")
+    problem = Unreadable(say("it is empty"))
     for wait in FLUSH_STEPS:
         await asyncio.sleep(wait)
         try:
@@ -53,5 +62,5 @@ async def whole(file: Path) -> list[int]:
         else:
             if samples:
                 return samples
-            problem = Unreadable("it is empty")
+            problem = Unreadable(say("it is empty"))
     raise problem

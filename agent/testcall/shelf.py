@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from agent.storage.packed import pack, unpack
 from agent.storage.store import Store
 from agent.testcall.evidence import Answer, Evidence
 
@@ -31,7 +32,7 @@ class Shelf:
 
     def add(self, evidence: Evidence, recording: Path | None) -> Evidence:
         """File a test call and its recording; return it with its number. The oldest beyond the limits go."""
-        row = msgspec.structs.replace(evidence, id=0, recording=False, answers=())
+        row = msgspec.structs.replace(evidence, id=0, recording=False, answers=(), detail=pack(evidence.detail))
         with self._store.transaction() as db:
             number = db.execute(
                 "INSERT INTO test_calls (at, evidence) VALUES (?, ?)",
@@ -39,7 +40,7 @@ class Shelf:
             ).lastrowid
             db.execute("DELETE FROM test_calls WHERE id <= ?", ((number or 0) - KEEP_ROWS,))
             db.execute("DELETE FROM test_answers WHERE test_id NOT IN (SELECT id FROM test_calls)")
-        filed = msgspec.structs.replace(row, id=number or 0)
+        filed = msgspec.structs.replace(row, id=number or 0, detail=evidence.detail)
         kept = recording is not None and self._take(recording, self.file(filed))
         self._prune()
         return msgspec.structs.replace(filed, recording=kept)
@@ -94,7 +95,7 @@ class Shelf:
             return None
         answers = self._store.rows("SELECT same, at, who FROM test_answers WHERE test_id = ? ORDER BY id", number)
         said = tuple(Answer(bool(same), at, who) for same, at, who in answers)
-        found = msgspec.structs.replace(row, id=number, answers=said)
+        found = msgspec.structs.replace(row, id=number, answers=said, detail=unpack(row.detail))
         return msgspec.structs.replace(found, recording=self.file(found).exists())
 
     def answer(self, number: int, answer: Answer) -> None:

@@ -24,10 +24,10 @@ from agent.model import CallView, VoiceState
 from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
 from agent.runtime.tasks import end
-from agent.say import say
+from agent.say import said, say
 from agent.testcall.evidence import OF_SOUND, Answer, Evidence, Result, Running, Subject
 from agent.testcall.notices import notices
-from agent.testcall.recording import Unreadable, whole
+from agent.testcall.recording import NO_FOLDER, Unreadable, whole, why_not
 from agent.testcall.schedule import Moment, against, moved, same_binding
 from agent.testcall.shelf import Shelf
 from agent.testcall.speech import Hearing, listen
@@ -187,7 +187,7 @@ class CallTester:
             async with asyncio.timeout(LONGEST):
                 await asyncio.wait({task})
         except TimeoutError:
-            call.failed = f"hung up after {LONGEST:g} s"
+            call.failed = say("Hung up after {seconds} s.", seconds=f"{LONGEST:g}")
         finally:
             if not task.done():
                 task.cancel()
@@ -195,7 +195,7 @@ class CallTester:
         if not task.cancelled() and (error := task.exception()) is not None:
             if not isinstance(error, OSError | ValueError):
                 raise error
-            call.failed = str(error) or type(error).__name__
+            call.failed = said(error) or type(error).__name__
         call.dialed_at = call.dialed_at or began
 
     def _heard(self, line: Line) -> None:
@@ -240,7 +240,7 @@ class CallTester:
         return msgspec.structs.replace(
             evidence,
             result=_result(call, hearing, unreadable=bool(unreadable)),
-            detail="; ".join(part for part in (answer, call.failed, unreadable) if part),
+            detail=_joined(answer, call.failed, unreadable),
             answer_seconds=None if call.answered_at is None else call.answered_at - dialed,
             call_seconds=max(0.0, over - dialed),
             speech_seconds=hearing.speech,
@@ -251,12 +251,12 @@ class CallTester:
     async def _listen(self, call: _Call, record: Path | None) -> tuple[Hearing, str]:
         """Return what was heard, or why nothing can be said about it."""
         if record is None:
-            return Hearing(), "no folder for recordings is configured in sip.recordings"
+            return Hearing(), NO_FOLDER
         try:
             return await asyncio.to_thread(listen, await whole(record)), ""
         except Unreadable as error:
             problem = (call.last or {}).get("sound_problem")
-            return Hearing(), str(problem or f"the recording cannot be read: {error}")
+            return Hearing(), problem if isinstance(problem, str) and problem else why_not(error)
 
     def _file(self, evidence: Evidence, record: Path | None) -> Evidence:
         heard = record if evidence.answer_seconds is not None and evidence.result is not Result.UNHEARD else None
@@ -305,6 +305,11 @@ class CallTester:
             with waiting(), contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK if self._settings.automatic else None):
                     await self._configured.wait()
+
+
+def _joined(*parts: str) -> str:
+    first, *rest = [part for part in parts if part] or [""]
+    return say("{first}; {rest}", first=first, rest=_joined(*rest)) if rest else first
 
 
 def _result(call: _Call, hearing: Hearing, *, unreadable: bool) -> Result:

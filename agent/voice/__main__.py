@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 
 from agent import __version__
 from agent.config.settings import SipSettings
+from agent.say import say
 from agent.voice.log import log
 
 Reread = Callable[[], tuple[SipSettings, str, list[str]]]
@@ -74,13 +75,13 @@ def read(config: FilePath) -> tuple[SipSettings, str, list[str]]:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the phone must start
         return SipSettings(), "", [f"The configuration {config} cannot be read: {error}"]
     if not settings.registrar:
-        problems = [*problems, "No registrar is configured."]
+        problems = [*problems, say("No registrar is configured.")]
     if not settings.username:
-        return settings, "", [*problems, "No SIP account is configured."]
+        return settings, "", [*problems, say("No SIP account is configured.")]
     try:
         return settings, read_secret(settings.password_file, "sip-password"), problems
     except Exception as error:  # noqa: BLE001 - as above
-        return settings, "", [*problems, str(error)]
+        return settings, "", [*problems, getattr(error, "told", str(error))]
 
 
 async def _serve(settings: SipSettings, password: str, problems: list[str], reread: Reread) -> None:

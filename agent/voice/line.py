@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from agent.config.settings import SipSettings
 from agent.model import VoiceInstruction
+from agent.say import say
 from agent.voice import resolve, watch
 from agent.voice.events import StackError, StackPlan
 from agent.voice.log import log
@@ -95,7 +96,7 @@ class Line:
         if plan is not None and (busy or not address):
             return Prepared()
         if not address:
-            raise StackError("No address of a registrar is known")
+            raise StackError(say("No address of a registrar is known"))
         ways = watch.ways(address)
         others = len(ways) > 1
         if mute and others:

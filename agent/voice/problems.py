@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Final
 
 from agent.model import Registration, RegistrationKind
+from agent.say import say, sentences
 from agent.voice.log import log
 
 _CODES: Final = {
-    401: "The SIP password is not accepted by the registrar.",
-    403: "The registrar refuses this SIP account.",
-    404: "The registrar does not know this SIP account.",
-    407: "The SIP password is not accepted by the registrar.",
+    401: say("The SIP password is not accepted by the registrar."),
+    403: say("The registrar refuses this SIP account."),
+    404: say("The registrar does not know this SIP account."),
+    407: say("The SIP password is not accepted by the registrar."),
 }
-_EMERGENCY: Final = " Emergency calls are still attempted."
+_EMERGENCY: Final = say("Emergency calls are still attempted.")
 
 
 class Problems:
@@ -24,7 +25,9 @@ class Problems:
         self.open: dict[str, str] = {}
         self._tell = tell
         if configuration:
-            self.open["configuration"] = "The configuration is not complete: " + " ".join(configuration) + _EMERGENCY
+            lines = sentences(*configuration)
+            incomplete = say("The configuration is not complete: {lines}", lines=lines)
+            self.open["configuration"] = sentences(incomplete, _EMERGENCY)
 
     def set(self, code: str, sentence: str | None) -> None:
         """Say a problem, or with None that it is over."""
@@ -44,7 +47,8 @@ class Problems:
                 self.set(code, None)
         elif registration.kind is RegistrationKind.FAILED:
             if registration.code in _CODES:
-                self.set("registration", _CODES[registration.code] + _EMERGENCY)
+                self.set("registration", sentences(_CODES[registration.code], _EMERGENCY))
             certificate = "certificate" in registration.reason.lower() or "ssl" in registration.reason.lower()
             if certificate:
-                self.set("tls", f"The registrar's certificate is refused: {registration.reason}.{_EMERGENCY}")
+                refused = say("The registrar's certificate is refused: {reason}.", reason=registration.reason)
+                self.set("tls", sentences(refused, _EMERGENCY))

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from agent.config.settings import SipSettings
 from agent.model import Registration, RegistrationKind, VoiceInstruction
+from agent.say import said, say
 from agent.voice import resolve, state, watch
 from agent.voice.calls import handover
 from agent.voice.calls.calls import Calls
@@ -46,6 +47,7 @@ RESOLVE_RETRY: Final = 5.0
 """Seconds between lookups of one that is not."""
 NO_ANSWER: Final = frozenset({0, 408})
 """Codes of a REGISTER that nobody answered: another way, if there is one, comes first for an emergency call."""
+_NO_OWN_NAME: Final = say("This machine's own name does not resolve: calls can start late. Add it to /etc/hosts.")
 REEXEC_TRUST: Final = 5.0
 """Seconds after a hang in which the last instruction may be taken up again, if the cable was not touched."""
 
@@ -128,7 +130,11 @@ class Service:
         listener, clients = self.desk.carry()
         pending = self.calls.pending()
         again = {one.number for one in pending}
-        lost = [protocol.call_message(lost_call(call)) for call in self.calls.up if call.number not in again]
+        lost = [
+            protocol.with_parts(protocol.call_message(lost_call(call)))
+            for call in self.calls.up
+            if call.number not in again
+        ]
         handed = handover.Handover(listener, clients, list(pending), lost, self.stopper.asked_at)
         reexec(handover.give(handed))
 
@@ -162,7 +168,9 @@ class Service:
                 self.look()
             self.problems.set(
                 "registrar_unknown",
-                None if address or self.line.address else f"The registrar {self.settings.registrar} has no address.",
+                None
+                if address or self.line.address
+                else say("The registrar {name} has no address.", name=self.settings.registrar),
             )
             if resolve.literal(self.settings.registrar):
                 return
@@ -172,7 +180,7 @@ class Service:
         ok = await resolve.own_name_resolves()
         self.problems.set(
             "own_name",
-            None if ok else "This machine's own name does not resolve: calls can start late. Add it to /etc/hosts.",
+            None if ok else _NO_OWN_NAME,
         )
 
     # ------------------------------------------------------------------ what happens
@@ -200,7 +208,11 @@ class Service:
             self.line.hint = instruction
             self._report(
                 Registration(
-                    RegistrationKind.FAILED, instruction.generation, None, reason="No SIP account is configured", at=now
+                    RegistrationKind.FAILED,
+                    instruction.generation,
+                    None,
+                    reason=say("No SIP account is configured"),
+                    at=now,
                 )
             )
             return
@@ -219,7 +231,7 @@ class Service:
             return
         self._reload_due = self._reread() != self._in_force
         busy = bool(self.calls.up) or self.calls.interlock.active
-        waits = "New settings of the phone line are saved; they wait until the call is over."
+        waits = say("New settings of the phone line are saved; they wait until the call is over.")
         self.problems.set("settings_waiting", waits if self._reload_due and busy else None)
         if self._reload_due and not busy:
             log("reload", registrar=self.settings.registrar)
@@ -255,7 +267,7 @@ class Service:
                 try:
                     self.line.stack.unregister()
                 except StackError as error:
-                    return self.machine.result(RegisterResult(0, str(error)), time.monotonic())
+                    return self.machine.result(RegisterResult(0, said(error)), time.monotonic())
         self.pump.hurry()
         return []
 
@@ -264,7 +276,7 @@ class Service:
         try:
             fresh = self.line.register(action)
         except StackError as error:
-            return self.machine.result(RegisterResult(503, str(error)), time.monotonic())
+            return self.machine.result(RegisterResult(503, said(error)), time.monotonic())
         if fresh:
             self.calls.stack_restarted(time.monotonic())
         return self.machine.sent(time.monotonic())

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agent.say import say
 from agent.voice.calls.values import Call, Interlock
 from agent.voice.events import StackError
 from agent.voice.log import log
@@ -19,7 +20,7 @@ SAY_EVERY: Final = 10.0
 """Seconds between words to the manager while a stop waits: well within the time that each of them buys."""
 GOODBYE: Final = 1.0
 """Seconds for the answers to BYE, and again for the answer to the unregister: nobody waits for a dead network."""
-CLOSED: Final = "The phone line is about to stop; only emergency calls are placed now."
+CLOSED: Final = say("The phone line is about to stop; only emergency calls are placed now.")
 
 
 class Stopped(Exception):

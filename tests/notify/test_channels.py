@@ -154,7 +154,7 @@ def letters(port: int, **changes: object) -> Mail:
 
 
 def test_a_letter_says_the_facts(smtp_sink: SmtpSink) -> None:
-    assert deliver(letters(smtp_sink.port)) == "127.0.0.1 took it"
+    assert deliver(letters(smtp_sink.port)) == "127.0.0.1 took it."
     got = smtp_sink.inbox.wait("the letter")
     assert (got.sender, got.recipients) == ("kiosk@example.net", TO)
     message = got.message
@@ -209,7 +209,7 @@ def test_a_password_travels_inside_tls_only(authority: Authority, tmp_path: Path
 
 def test_recipients_that_are_refused_are_named_and_the_others_told_once(smtp_sink: SmtpSink) -> None:
     smtp_sink.refuse = frozenset(TO[:1])
-    assert deliver(letters(smtp_sink.port)) == f"127.0.0.1 took it, but not for {TO[0]}"
+    assert deliver(letters(smtp_sink.port)) == f"127.0.0.1 took it, but not for {TO[0]}."
     assert smtp_sink.inbox.wait("the letter").recipients == TO[1:]
     smtp_sink.refuse = frozenset(TO)
     assert "refused every recipient" in fails(letters(smtp_sink.port)).happened
@@ -238,7 +238,7 @@ def test_a_command_gets_the_facts_in_its_environment_and_no_shell(
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/here")
     out = tmp_path / "out"
     run = script(tmp_path, f"env -0 > {out}; printf '%s|' \"$@\" > {out}.args")
-    assert deliver(Command("command", Kind(), run), notice(device=NASTY)) == "beep ended with status 0"
+    assert deliver(Command("command", Kind(), run), notice(device=NASTY)) == "beep ended with status 0."
     told = dict(line.split("=", 1) for line in out.read_text().split("\0") if "=" in line)
     assert {name: told[f"DIALSTACK_{name}"] for name in ("EVENT", "TEST", "NUMBER", "CALLBACK_NUMBER")} == {
         "EVENT": "dialed", "TEST": "0", "NUMBER": "911", "CALLBACK_NUMBER": "+14155550100",

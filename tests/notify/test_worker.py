@@ -18,6 +18,7 @@ from agent.notify.core import Kind
 from agent.notify.notice import Call, Event, Notice, Where
 from agent.notify.worker import Notifier
 from agent.runtime.tasks import end
+from agent.storage.packed import unpack
 from agent.storage.store import Store
 from tests.engine.virtual_loop import VirtualLoop
 
@@ -322,14 +323,15 @@ def test_a_call_that_ended_while_nobody_looked_is_over(tmp_path: Path) -> None:
         it.restart()
         it.after(0.1, lambda: it.notifier.settle(frozenset()))
         assert hook.events() == [Event.DIALED, Event.ENDED]
-        assert it.only.outcome == "the call was lost from sight"
+        assert unpack(it.only.outcome) == "The call was lost from sight."
 
 
 def test_a_call_that_nobody_told_us_of_is_told_from_its_callback_window(tmp_path: Path) -> None:
     hook = Fake("webhook")
     with world(hook, path=tmp_path / "agent.db") as it:
         it.after(0.1, lambda: it.notifier.missed("window@400", 20.0))
-        assert (it.only.late, it.only.number, it.only.outcome) == (True, "911", "it was over when this program started")
+        assert (it.only.late, it.only.number) == (True, "911")
+        assert unpack(it.only.outcome) == "It was over when this program started."
         it.restart()
         it.after(0.1, lambda: it.notifier.missed("window@400", 25.0))
         assert len(it.notifier.notices) == 1

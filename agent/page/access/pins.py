@@ -19,6 +19,7 @@ from agent.errors import NeedsHuman
 from agent.page.problems import PageError
 from agent.page.routes import Role
 from agent.say import say
+from agent.system_words import os_words
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class Pins:
                 write_private(self._path, msgspec.json.encode(fresh))
             except OSError as error:
                 raise NeedsHuman(
-                    say("The PIN could not be saved: {why}.", why=error.strerror or str(error)),
+                    say("The PIN could not be saved: {why}.", why=os_words(error)),
                     todo=say("Have the device's storage checked; the PIN before it still counts."),
                     code="pin_not_saved",
                 ) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.errors import NeedsHuman
 from agent.page.access.guard import is_loopback
 from agent.say import say
+from agent.system_words import os_words
 
 MODE = 0o660
 """The owner and the group of the socket may use it: everybody else may only look."""
@@ -31,7 +32,7 @@ async def listen_tcp(host: str, port: int, factory: Factory) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(factory, host, port, reuse_address=True)
     except OSError as error:
         busy = error.errno == errno.EADDRINUSE
-        why = "another program uses that port" if busy else error.strerror or str(error)
+        why = say("another program uses that port") if busy else os_words(error)
         raise NeedsHuman(
             say("The page cannot be opened on {host} port {port}: {why}.", host=host, port=port, why=why),
             emergency=say("911 and 933 still go out, but staff cannot confirm an address on the screen."),
@@ -70,7 +71,7 @@ class UnixListener:
         except OSError as error:
             listening.close()
             raise NeedsHuman(
-                say("The socket {path} cannot be made: {detail}.", path=path, detail=error.strerror or error),
+                say("The socket {path} cannot be made: {detail}.", path=path, detail=os_words(error)),
                 emergency=say("911 and 933 still go out, but page and command line cannot reach the agent."),
                 todo=say("Correct page.socket or the rights of its folder."),
                 code="socket_failed",

@@ -70,6 +70,8 @@ def _sentence(name: str, text: str) -> str:
         return plain
     if name in MALFORMED and text.startswith(MALFORMED[name][0]):
         return MALFORMED[name][1]
+    if isinstance(text, Said):
+        return text
     text = text.strip()
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
@@ -77,7 +79,7 @@ def _sentence(name: str, text: str) -> str:
 
 def _in_order(errors: Mapping[str, str]) -> dict[str, str]:
     found = {name: errors[name] for name in FIELDS if errors.get(name)}
-    return {name: text if isinstance(text, Said) else _sentence(name, text) for name, text in found.items()}
+    return {name: _sentence(name, text) for name, text in found.items()}
 
 
 def blank(civic: CivicAddress | None = None) -> AddressForm:

@@ -87,7 +87,7 @@ class SettingsViews:
             return self._form(request, group, given, error.fields, 422)
         except AgentError as error:
             return self._form(
-                request, group, given, {"": str(as_of(error, self._control.overview()))}, status_of(error)
+                request, group, given, {"": as_of(error, self._control.overview()).told}, status_of(error)
             )
         self._say_saved(request, in_force=in_force)
         if in_force and "page.port" in values:

@@ -133,7 +133,7 @@ class SetupViews:
                 return self._show(request, step, given, error.fields, status=422)
             except AgentError as error:
                 return self._show(
-                    request, step, given, {"": str(as_of(error, self._control.overview()))}, status=status_of(error)
+                    request, step, given, {"": as_of(error, self._control.overview()).told}, status=status_of(error)
                 )
         if step.checks:
             self._test(step)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from agent.say import say, sentences
 from agent.voice.calls import outcome
 from agent.voice.calls.book import Book
 from agent.voice.calls.dialer import TRYING_PATIENCE, Dialer, Dress, Prepare, bare
@@ -20,6 +21,11 @@ INCOMING_TIMEOUT: Final = 60.0
 """Seconds that an incoming call may ring before it is refused with 480."""
 ORDINARY_LIMIT: Final = 3
 """PJSIP is built for 4 calls: one line is left for an emergency."""
+_ENDED_HERE: Final = say("Ended here.")
+_ENDED_EARLY: Final = say("Ended here before anybody answered.")
+_LOST: Final = say("The line had to be built anew, the call is lost.")
+_NOT_HELD: Final = say("The call could not be put on hold.")
+_NOT_RESUMED: Final = say("The call could not be resumed.")
 _OK: Final = 200
 _UNAVAILABLE: Final = 480
 _BUSY: Final = 486
@@ -95,7 +101,7 @@ class Calls(Book):
     def hangup(self, number: int | None, now: float) -> None:
         """End one call or all; ValueError if there is no such call."""
         for leg in [self._leg(number)] if number is not None else list(self._legs.values()):
-            self._end_leg(leg, "Ended here." if leg.answered else "Ended here before anybody answered.")
+            self._end_leg(leg, _ENDED_HERE if leg.answered else _ENDED_EARLY)
             if leg.stack_id is None:
                 self.over(leg, now)
 
@@ -106,21 +112,23 @@ class Calls(Book):
             leg.wish = wish
             leg.call = replace(leg.call, record=wish.record.name if wish.record else None)
         self._hold_others(leg)
-        self._ask("answered", lambda: self._line.answer(stack_id, _OK))
+        self._ask(say("The call could not be answered."), lambda: self._line.answer(stack_id, _OK))
 
     def reject(self, number: int, *, busy: bool) -> None:
         """Refuse an incoming call: 603, or 486 for this phone alone; ValueError if there is none."""
         leg, stack_id = self._incoming_leg(number)
-        leg.wanted, leg.here = False, "Refused here."
-        self._ask("refused", lambda: self._line.hangup(stack_id, _BUSY if busy else _DECLINED))
+        leg.wanted, leg.here = False, say("Refused here.")
+        self._ask(
+            say("The call could not be refused."), lambda: self._line.hangup(stack_id, _BUSY if busy else _DECLINED)
+        )
 
     def hold(self, number: int, now: float, *, on: bool) -> None:
         """Put a call on hold or take it back, the others then go on hold; ValueError when that cannot be."""
         leg = self._leg(number)
         if leg.call.emergency:
-            raise ValueError("An emergency call is never put on hold.")
+            raise ValueError(say("An emergency call is never put on hold."))
         if not leg.answered or leg.stack_id is None:
-            raise ValueError("Only a call that was answered can be put on hold.")
+            raise ValueError(say("Only a call that was answered can be put on hold."))
         if leg.call.held is on:
             return
         if not on:
@@ -133,9 +141,9 @@ class Calls(Book):
         """Send digits; ValueError when there is nobody to hear them."""
         leg = self._leg(number)
         if leg.stack_id is None or not (leg.answered or leg.early):
-            raise ValueError("Nobody can hear the digits yet.")
+            raise ValueError(say("Nobody can hear the digits yet."))
         stack_id = leg.stack_id
-        self._ask("told the digits", lambda: self._line.digits(stack_id, digits))
+        self._ask(say("The digits could not be sent."), lambda: self._line.digits(stack_id, digits))
 
     # ------------------------------------------------------------------ what the stack says
 
@@ -170,13 +178,13 @@ class Calls(Book):
 
         Only ever calls that could not live on; what stands here for the others is the last resort.
         """
-        gone = CallEvent(-1, "ended", "out", 0, "the line was built anew")
+        gone = CallEvent(-1, "ended", "out", 0, say("the line was built anew"))
         for leg in list(self._legs.values()):
             if leg.stack_id is not None:
                 leg.stack_id = None
                 if leg.open and leg.call.direction == "out" and self._dialer.again(leg, gone, now):
                     continue
-                leg.here = leg.here or "The line had to be built anew, the call is lost." + outcome.DIAL_AGAIN
+                leg.here = leg.here or sentences(_LOST, outcome.DIAL_AGAIN)
                 self.over(leg, now)
 
     def kick(self, now: float) -> None:
@@ -211,18 +219,18 @@ class Calls(Book):
         if self.only_testing:
             self._give_way()
         elif self.emergency:
-            raise ValueError("An emergency call is in progress; other calls have to wait.")
+            raise ValueError(say("An emergency call is in progress; other calls have to wait."))
         if self.closed:
             raise ValueError(self.closed)
         if leg is None and sum(other.wanted for other in self._legs.values()) >= ORDINARY_LIMIT:
-            raise ValueError(f"There are {ORDINARY_LIMIT} calls already; end one of them first.")
+            raise ValueError(say("There are {count} calls already; end one of them first.", count=ORDINARY_LIMIT))
 
     def _begin(self, leg: Leg, now: float) -> None:
         if leg.call.emergency:
             self.set_interlock(Interlock(active=True, until=None, why=f"emergency call to {leg.call.to}"))
             for other in list(self._legs.values()):
                 if not other.call.emergency or (other.call.to, leg.call.to) == ("933", "911"):
-                    self._end_leg(other, "Ended for an emergency call.")
+                    self._end_leg(other, say("Ended for an emergency call."))
         else:
             self._hold_others(leg)
         self._legs[leg.call.number] = leg
@@ -234,7 +242,7 @@ class Calls(Book):
         if leg.call.direction == "out":
             self._dialer.silent(leg, now)
         elif leg.stack_id is not None:
-            leg.here = "Nobody answered here."
+            leg.here = say("Nobody answered here.")
             with contextlib.suppress(StackError):
                 self._line.hangup(leg.stack_id, _UNAVAILABLE)
 
@@ -275,7 +283,7 @@ class Calls(Book):
         leg = Leg(replace(call, started_at=now, started_wall=time.time()), event.remote, stack_id=event.call)
         self._legs[call.number] = leg
         if not back and (taken or self.closed):
-            leg.wanted, leg.here = False, self.closed or "Refused here: all lines are taken."
+            leg.wanted, leg.here = False, self.closed or say("Refused here: all lines are taken.")
             with contextlib.suppress(StackError):
                 self._line.hangup(event.call, _BUSY)
             return
@@ -290,7 +298,7 @@ class Calls(Book):
             try:
                 problem = self._line.connect(leg.stack_id, leg.wish) or problem
             except StackError as error:
-                problem = f"There is no sound: {error}."
+                problem = say("There is no sound: {error}.", error=error)
         changes = {"held": event.held, "held_by_peer": event.held_by_peer, "sound_problem": problem}
         if any(getattr(leg.call, name) != value for name, value in changes.items()):
             self.change(leg, now, **changes)
@@ -302,13 +310,13 @@ class Calls(Book):
 
     def _leg(self, number: int) -> Leg:
         if number not in self._legs:
-            raise ValueError("There is no such call.")
+            raise ValueError(say("There is no such call."))
         return self._legs[number]
 
     def _incoming_leg(self, number: int) -> tuple[Leg, int]:
         leg = self._legs.get(number)
         if leg is None or leg.stack_id is None or leg.call.direction != "in" or not leg.open:
-            raise ValueError("There is no such incoming call.")
+            raise ValueError(say("There is no such incoming call."))
         return leg, leg.stack_id
 
     def _hold_others(self, leg: Leg) -> None:
@@ -320,20 +328,20 @@ class Calls(Book):
                     self._hold(other, other.stack_id, on=True)
 
     def _hold(self, leg: Leg, stack_id: int, *, on: bool) -> None:
-        self._ask("put on hold" if on else "resumed", lambda: self._line.hold(stack_id, on=on))
+        self._ask(_NOT_HELD if on else _NOT_RESUMED, lambda: self._line.hold(stack_id, on=on))
         leg.call = replace(leg.call, held=on)
 
-    def _ask(self, what: str, action: Callable[[], None]) -> None:
+    def _ask(self, otherwise: str, action: Callable[[], None]) -> None:
         try:
             action()
         except StackError as error:
-            raise ValueError(f"The call could not be {what}: {error}") from None
+            raise ValueError(sentences(otherwise, f"({error})")) from None
 
     def _give_way(self) -> None:
         """End the test calls that give way to every other call."""
         for leg in self._legs.values():
             if leg.wish.yields and leg.wanted:
-                self._end_leg(leg, "Ended for another call.")
+                self._end_leg(leg, say("Ended for another call."))
 
     def _end_leg(self, leg: Leg, why: str) -> None:
         leg.wanted, leg.redial_at, leg.here = False, None, leg.here or why

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
+from agent.say import said, say
 from agent.voice.calls.leg import REDIALS, Leg
 from agent.voice.calls.values import Call, Line
 from agent.voice.events import CallEvent, Dial, StackError
@@ -75,8 +76,8 @@ class Dialer:
             leg.stack_id = self._send(leg, dial)
         except StackError as error:
             leg.stack_id = None
-            if not self.again(leg, CallEvent(-1, "ended", "out", 503, str(error)), now):
-                self._told.change(leg, now, code=503, reason=str(error))
+            if not self.again(leg, CallEvent(-1, "ended", "out", 503, said(error)), now):
+                self._told.change(leg, now, code=503, reason=said(error))
                 self._told.over(leg, now)
 
     def again(self, leg: Leg, event: CallEvent, now: float) -> bool:
@@ -85,7 +86,9 @@ class Dialer:
         if wait is None:
             return False
         leg.redials, leg.redial_at, leg.carried, leg.deadline = leg.redials + 1, now + wait, False, None
-        self._told.change(leg, now, state="calling", code=event.code, reason=f"dialing again: {event.reason}")
+        self._told.change(
+            leg, now, state="calling", code=event.code, reason=say("dialing again: {reason}", reason=event.reason)
+        )
         return True
 
     def silent(self, leg: Leg, now: float) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote
 
+from agent.say import say
+
 _HABITS: Final = ("", "9", "+", "1", "+1", "91", "*67", "*82")
 """What comes in front: an outside line, a country, a long distance, hiding the caller (47 CFR 9.16)."""
 EMERGENCY: Final = {habit + number: number for number in ("911", "933") for habit in _HABITS}
@@ -56,4 +58,4 @@ def call_uri(to: str, domain: str) -> str:
     digits = text.removeprefix("tel:").translate(_VISUAL)
     if _NUMBER.fullmatch(digits):
         return f"sip:{digits}@{domain}"
-    raise ValueError("This is neither a telephone number nor a SIP address.")
+    raise ValueError(say("This is neither a telephone number nor a SIP address."))

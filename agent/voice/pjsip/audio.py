@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import pjsua2 as pj
 
+from agent.say import say, sentences
 from agent.voice.pjsip.quiet import quiet_stdout
 
 _FIRST: Final = 254
@@ -37,7 +38,7 @@ def choose_device(core: Any, plan: AudioPlan) -> str:
         if not problem:
             return ""
         devices.setNullDev()
-        return problem + " Calls are silent on this side, 911 too."
+        return sentences(problem, say("Calls are silent on this side, 911 too."))
     devices.setNullDev()
     return ""
 
@@ -45,7 +46,7 @@ def choose_device(core: Any, plan: AudioPlan) -> str:
 def _choose_card(devices: Any, plan: AudioPlan) -> str:
     cards = [(index, card) for index, card in enumerate(devices.enumDev2()) if str(card.driver).upper() == "ALSA"]
     if not cards:
-        return "There is no sound card, or PJSIP was built without ALSA."
+        return say("There is no sound card, or PJSIP was built without ALSA.")
     found: list[int] = []
     for name, way in ((plan.playback, "outputCount"), (plan.capture, "inputCount")):
         able = [(index, str(card.name)) for index, card in cards if getattr(card, way) > 0]
@@ -54,15 +55,20 @@ def _choose_card(devices: Any, plan: AudioPlan) -> str:
         if index is None and not name and able:
             index = able[0][0]
         if index is None:
-            there = ", ".join(called for _, called in able) or "none"
-            return f"There is no sound card {name or 'at all'}; there are: {there}."
+            return _no_card(name, [called for _, called in able])
         found.append(index)
     try:
         devices.setPlaybackDev(found[0])
         devices.setCaptureDev(found[1])
     except pj.Error as error:
-        return f"The sound card cannot be used: {error.reason}."
+        return say("The sound card cannot be used: {why}.", why=error.reason)
     return ""
+
+
+def _no_card(name: str, there: Sequence[str]) -> str:
+    if not there:
+        return say("There is no sound card.")
+    return say("There is no sound card {name}; there are: {names}.", name=name, names=", ".join(there))
 
 
 def order_codecs(core: Any, names: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pjsua2 as pj
 
+from agent.say import say, sentences
+from agent.system_words import os_words
 from agent.voice.events import Wish
 from agent.voice.socket import files
 
@@ -30,8 +32,8 @@ class Media:
             self._devices.setNullDev()
             self._devices.getCaptureDevMedia().startTransmit(sound)
             sound.startTransmit(self._devices.getPlaybackDevMedia())
-            problems.append(f"The sound card failed: {error.reason}.")
-        return " ".join(problem for problem in problems if problem) or None
+            problems.append(say("The sound card failed: {why}.", why=error.reason))
+        return sentences(*problems) or None
 
     def forget(self, call: int) -> None:
         """Close the files of a call: only then has a recording its header."""
@@ -53,7 +55,7 @@ class Media:
                 self._players[call] = player
             self._players[call].startTransmit(sound)
         except pj.Error as error:
-            return f"{file.name} cannot be played: {error.reason}."
+            return say("{file} cannot be played: {why}.", file=file.name, why=error.reason)
         return ""
 
     def _record(self, call: int, sound: Any, file: FilePath | None) -> str:
@@ -67,9 +69,9 @@ class Media:
                 self._recorders[call] = recorder
             sound.startTransmit(self._recorders[call])
         except FileExistsError:
-            return f"There is a recording named {file.name} already; this call is not recorded."
+            return say("There is a recording named {file} already; this call is not recorded.", file=file.name)
         except OSError as error:
-            return f"The call is not recorded: {error.strerror}."
+            return say("The call is not recorded: {why}.", why=os_words(error))
         except pj.Error as error:
-            return f"The call is not recorded: {error.reason}."
+            return say("The call is not recorded: {why}.", why=error.reason)
         return ""

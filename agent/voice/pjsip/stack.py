@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pjsua2 as pj
 
+from agent.say import say
 from agent.voice.events import Dial, Sound, StackError, StackPlan, Wish
 from agent.voice.pjsip import audio, sockets
 from agent.voice.pjsip import config as pjconfig
@@ -139,7 +140,7 @@ class Stack:
     def call(self, dial: Dial) -> int:
         """Dial and return the number of the call."""
         if self._account is None:
-            raise StackError("There is no line")
+            raise StackError(say("There is no line"))
         leg = Leg(self._account, self.inbox, self.life, self._numbers.next())
         with _errors():
             leg.makeCall(dial.uri, pjconfig.invite(dial))
@@ -206,7 +207,7 @@ class Stack:
 
     def _leg(self, call: int) -> Any:
         if call not in self._legs:
-            raise StackError("There is no such call.")
+            raise StackError(say("There is no such call."))
         return self._legs[call]
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 from agent.model import Registration, RegistrationKind, VoiceInstruction
+from agent.say import say
 from agent.voice.events import RegisterResult
 from agent.voice.registration.moves import Action, CarryOver, Phase, Register, Report, Seen, Unregister, same_path
 from agent.voice.registration.retry import (
@@ -232,7 +233,7 @@ class Machine:
             return actions
         self.due = None
         if self.phase is Phase.IN_FLIGHT and self._target() == self._sent:
-            return actions + self._fail(RegisterResult(408, "The registrar did not answer"), now)
+            return actions + self._fail(RegisterResult(408, say("The registrar did not answer")), now)
         if self.phase is Phase.UNREGISTERING and self._calls:
             self.due = now + UNREGISTER_WAIT
             return actions

@@ -14,7 +14,8 @@ from typing import Any, Final
 from agent.backoff import Backoff, Schedule
 from agent.model import CallSound, CallView, CivicAddress, Registration, RegistrationKind, VoiceInstruction, VoiceState
 from agent.runtime.liveness import waiting
-from agent.voice.socket.protocol import HEARTBEAT, LINE_LIMIT, VERSION, Message, decode, encode
+from agent.say import say, sentences
+from agent.voice.socket.protocol import HEARTBEAT, LINE_LIMIT, VERSION, Message, encode, heard
 
 RECONNECT: Final = Schedule((0.05, 0.1, 0.2, 0.5, 1.0, 2.0))
 """Seconds between attempts to reach the voice process: a respawn takes 0.1 s, its death is another's to cure."""
@@ -123,7 +124,7 @@ class VoiceClient:
             while line := await _heard(reader):
                 self._silent = 0
                 with contextlib.suppress(ValueError):
-                    self._hear(decode(line))
+                    self._hear(heard(line))
         finally:
             beat.cancel()
             self._writer = None
@@ -175,7 +176,7 @@ class VoiceClient:
             self._problems[code] = sentence
         else:
             self._problems.pop(code, None)
-        self._change(replace(self.state, problem=" ".join(self._problems.values()) or None))
+        self._change(replace(self.state, problem=sentences(*self._problems.values()) or None))
 
     def _change(self, state: VoiceState) -> None:
         old, self.state = self.state, state  # what is not compared, sound, is kept too
@@ -208,12 +209,12 @@ async def place_call(
             async with asyncio.timeout(PROMPT if number is None else None):
                 line = await reader.readline()
             if not line:
-                raise ConnectionResetError("The voice process went away during the call.")
-            message = decode(line)
+                raise ConnectionResetError(say("The telephone program went away during the call."))
+            message = heard(line)
             if message.get("req_id") != request:
                 continue
             if message["type"] == "error":
-                raise ValueError(str(message.get("sentence")))
+                raise ValueError(message.get("sentence"))
             number = message.get("call")
             on_event(message)
             if message.get("state") == "ended":

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent.model import Registration
+from agent.say import said, say
 from agent.voice.calls.dialing import emergency_number
 from agent.voice.calls.values import Call, Interlock
 from agent.voice.events import Wish
@@ -196,14 +197,14 @@ class Desk:
         if isinstance(to, str) and number is not None:
             yields = number == "933" and message.get("yields") is True
             if yields and (self._service.calls.up or self._service.calls.interlock.active):
-                raise ValueError("There is a call, or 911 may call back; this test call gives way to that.")
+                raise ValueError(say("There is a call, or 911 may call back; this test call gives way to that."))
             if yields:
                 files.tidy(settings.recordings)
             try:
                 wish = replace(self._wish(message), yields=yields)
                 self._service.calls.place(to, now, req_id, wish)
             except ValueError as error:  # nothing that stands beside the number holds an emergency call up (S1)
-                self._service.calls.place(to, now, req_id, problem=str(error))
+                self._service.calls.place(to, now, req_id, problem=said(error))
         else:
             self._service.calls.place(protocol.text(message, "to"), now, req_id, self._wish(message))
         self._service.occupied()

@@ -8,6 +8,8 @@ import re
 from pathlib import Path as FilePath
 from typing import Final
 
+from agent.say import say
+
 TEST_RECORDINGS: Final = "test-933-*.wav"
 """Recordings of the agent's test calls (agent/testcall/tester.py)."""
 _FILE_MODE: Final = 0o640
@@ -19,14 +21,14 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.wav")
 def recording(folder: FilePath | None, wanted: str) -> FilePath:
     """Return where a recording of that name goes; raise ValueError with a sentence."""
     if folder is None:
-        raise ValueError("Calls are not recorded here: no folder for recordings is configured (sip.recordings).")
+        raise ValueError(say("Calls are not recorded here: no folder for recordings is configured (sip.recordings)."))
     return _inside(folder, wanted, "recording")
 
 
 def sound(folder: FilePath | None, wanted: str) -> FilePath:
     """Return the file of that name that is to be heard; raise ValueError with a sentence."""
     if folder is None:
-        raise ValueError("No file can be played here: no folder for them is configured (sip.sounds).")
+        raise ValueError(say("No file can be played here: no folder for them is configured (sip.sounds)."))
     return _inside(folder, wanted, "sound")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agent.model import CallView
 from agent.voice.socket.client import PROMPT, call_view
-from agent.voice.socket.protocol import LINE_LIMIT, VERSION, Message, decode, encode
+from agent.voice.socket.protocol import LINE_LIMIT, VERSION, Message, encode, heard
 
 _ORDER: Final = "order"
 _DONE: Final = "done"
@@ -61,7 +61,7 @@ async def follow(socket: Path, on_line: Callable[[Message], None]) -> None:
     try:
         writer.write(encode({"type": "hello", "version": VERSION, "role": "app"}))
         while line := await reader.readline():
-            message = decode(line)
+            message = heard(line)
             if message["type"] == "call":
                 on_line(message)
     finally:
@@ -85,9 +85,9 @@ async def _conversation(socket: Path, *messages: Message) -> AsyncIterator[Async
 
 async def _answers(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
     while line := await reader.readline():
-        message = decode(line)
+        message = heard(line)
         if message.get("req_id") not in {_ORDER, _DONE}:
             continue
         if message["type"] == "error":
-            raise ValueError(str(message.get("sentence")))
+            raise ValueError(message.get("sentence"))
         yield message

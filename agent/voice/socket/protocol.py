@@ -9,11 +9,13 @@ from dataclasses import asdict, fields
 from typing import Any, Final
 
 from agent.model import CivicAddress, Registration, VoiceInstruction
+from agent.say import Said
+from agent.storage import packed
 from agent.voice.calls.location import Location
 from agent.voice.calls.values import Call, Interlock
 
 VERSION: Final = 1
-FEATURES: Final = ("reject", "hold", "dtmf", "location", "play", "ended", "stopping", "yields")
+FEATURES: Final = ("reject", "hold", "dtmf", "location", "play", "ended", "stopping", "yields", "told")
 """What was added to the version."""
 LINE_LIMIT: Final = 65536
 """Bytes of one line."""
@@ -46,9 +48,25 @@ def decode(line: bytes) -> Message:
     return message
 
 
+def heard(line: bytes) -> Message:
+    """Return the object of a line of `dialstack-voice`, its sentences with their parts; raises as `decode` does."""
+    message = decode(line)
+    parts = message.pop("told", None)
+    for name, found in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(text := message.get(name), str):
+            message[name] = packed.told(text, found)
+    return message
+
+
+def with_parts(message: Message) -> Message:
+    """Return an object with the parts of its sentences in `told`, if it has sentences."""
+    told = {name: packed.parts(value) for name, value in message.items() if isinstance(value, Said)}
+    return message | {"told": told} if told else message
+
+
 def encode(message: Message) -> bytes:
     """Return the line of an object."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(with_parts(message), separators=(",", ":")).encode() + b"\n"
 
 
 def instruction(message: Message) -> VoiceInstruction:

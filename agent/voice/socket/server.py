@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
+from agent.say import said, say
+from agent.system_words import os_words
 from agent.voice.log import log
 from agent.voice.socket.protocol import LINE_LIMIT, Message, decode, encode
 
@@ -164,9 +166,13 @@ class Server:
         try:
             os.chown(self._path, -1, grp.getgrnam(name).gr_gid)
         except KeyError:
-            return f"There is no group {name}: its members cannot reach the phone line."
+            return say("There is no group {name}: its members cannot reach the phone line.", name=name)
         except OSError as error:
-            return f"The socket cannot be given to the group {name} ({error.strerror}): its members cannot call."
+            return say(
+                "The socket cannot be given to the group {name} ({why}): its members cannot call.",
+                name=name,
+                why=os_words(error),
+            )
         return None
 
     async def stop(self) -> None:
@@ -218,5 +224,5 @@ class Server:
                 raise ValueError("`req_id` must be a text or a whole number.")  # noqa: TRY004 - the line is wrong
             self._on_message(client, message)
         except ValueError as error:
-            answer: Message = {"type": "error", "sentence": str(error)}
+            answer: Message = {"type": "error", "sentence": said(error)}
             client.send(answer | ({"req_id": request} if request is not None else {}))
