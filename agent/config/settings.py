@@ -208,7 +208,7 @@ class NotifySettings:
     """Section `[notify]`: who hears of an emergency call at once (47 CFR 9.16(b)(2)); page and journal always do."""
 
     callback_number: str = ""
-    """Number under which this phone is reached, as notices and the page say it; "": sip.username."""
+    """Number under which this phone is reached, as notices and the page say it; "": sip.username where it is one."""
     escalate_after: float = 120.0
     """0 to 3600 seconds until a call that nobody acknowledged is told again and further; 0: never. Too high: nobody
     notices that nobody goes."""

@@ -13,7 +13,7 @@ from agent.model import CallView
 from agent.notify import words
 from agent.notify.channels import Channel, build
 from agent.notify.notice import Call, Conveyed, Notice, Where
-from agent.notify.where import where
+from agent.notify.where import callback_number, where
 from agent.notify.worker import Notifier
 from agent.runtime.liveness import waiting
 from agent.storage.packed import pack, unpack
@@ -156,7 +156,7 @@ class NoticeSide:
             until=float(round(now.wall() + until - now.monotonic())) if until is not None else None,
             here=live.here, certainty=str(live.certainty), conveyed=str(told.conveyed),
             differs=told.told != live.here,
-            callback_number=settings.notify.callback_number or settings.sip.username,
+            callback_number=callback_number(settings),
         )  # fmt: skip
 
     def _notice_of(self, going: CallView | None) -> Notice | None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+from agent.config.settings import Settings
 from agent.dialstack.proof import Binding
 from agent.model import AddressSource, CivicAddress, Decision, NetworkState, Place, VoiceState
 from agent.notify.notice import Certainty, Conveyed, Where
+
+_NUMBER = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
+"""What can be dialed (E.164, and extensions)."""
+
+
+def callback_number(settings: Settings) -> str:
+    """Return the number to call back; empty where none is known: a name is nothing that a dispatcher can dial."""
+    username = settings.sip.username
+    return settings.notify.callback_number or (username if _NUMBER.fullmatch(username) else "")
 
 
 def where(

@@ -22,6 +22,7 @@ from agent.notify.book import NoticeBook
 from agent.notify.channels import NAMES, Channel
 from agent.notify.notice import Call, Notice, Now, Progress, Where, boot_id
 from agent.notify.trial import attempt
+from agent.notify.where import callback_number
 from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
 from agent.say import Said, say
@@ -128,7 +129,7 @@ class Notifier:
         return Notice(
             uid=uuid.uuid4().hex, call=f"{now.boot}/{call.name}", number=call.number, test=call.number in core.TESTS,
             dialed_at=now.wall - call.dialed_ago, boot=now.boot, boot_at=now.boottime - call.dialed_ago,
-            device=settings.device.name, callback_number=settings.notify.callback_number or settings.sip.username,
+            device=settings.device.name, callback_number=callback_number(settings),
             where=self._where(call.presented_id), late=call.state != "calling",
         )  # fmt: skip
 

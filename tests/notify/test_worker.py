@@ -16,6 +16,7 @@ from agent.config.settings import DeviceSettings, NotifySettings, Settings, SipS
 from agent.errors import NeedsHuman, Retry
 from agent.notify.core import Kind
 from agent.notify.notice import Call, Event, Notice, Where
+from agent.notify.where import callback_number
 from agent.notify.worker import Notifier
 from agent.runtime.tasks import end
 from agent.storage.packed import unpack
@@ -152,7 +153,7 @@ def test_every_channel_is_told_at_dialing_and_of_every_change() -> None:
         for state in ("ringing", "confirmed", "ended"):
             it.hear(call(state), 5)
         assert hook.events() == mail.events() == [Event.DIALED, Event.ANSWERED, Event.ENDED]
-        assert (it.only.device, it.only.callback_number, it.only.where) == ("Lobby kiosk", "kiosk", PROVEN)
+        assert (it.only.device, it.only.callback_number, it.only.where) == ("Lobby kiosk", "", PROVEN)
 
 
 def test_a_channel_that_is_mended_tries_again_at_once_and_only_what_it_owes() -> None:
@@ -442,3 +443,19 @@ def test_a_location_that_changes_during_the_call_does_not_change_what_was_convey
         it.where = replace(PROVEN, told=HOME, here=HOME)
         it.after(0.1, it.notifier.located)
         assert it.only.where == PROVEN
+
+
+@pytest.mark.parametrize(
+    ("configured", "username", "told"),
+    [
+        ("+14155550100", "kiosk", "+14155550100"),
+        ("", "+14155550123", "+14155550123"),
+        ("", "4711", "4711"),
+        ("", "kiosk", ""),
+        ("", "kiosk-7", ""),
+        ("", "\u0661\u0662\u0663", ""),
+    ],
+)
+def test_a_name_is_no_number_that_a_dispatcher_could_call(configured: str, username: str, told: str) -> None:
+    settings = Settings(notify=NotifySettings(callback_number=configured), sip=SipSettings(username=username))
+    assert callback_number(settings) == told
