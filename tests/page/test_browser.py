@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from agent.model import StatusKind
-from tests.page.fake_control import DEPOT, OFFICE, SHOP, overview
+from tests.page.fake_control import DEPOT, OFFICE, SHOP, notice, overview
 from tests.page.serving import ThreadServer
 from tests.page.window import (
     COUNT_EVENTS,
@@ -127,8 +127,30 @@ def test_a_form_that_is_being_filled_in_is_left_alone_but_the_light_beside_it_li
     served.call(lambda: served.control.show(overview(StatusKind.OFFLINE)))
     page.get_by_label("Street").press_sequentially(" Rd")
     expect(page.get_by_label("Street")).to_have_value("Rail Rd")
-    page.get_by_label("Street").blur()
     expect(page.locator(".strip")).to_have_text("No network")
+    expect(page.get_by_label("Street")).to_have_value("Rail Rd")
+
+
+def test_s2_no_light_stays_old_under_a_finger_that_is_never_lifted_or_in_a_menu(window: Window) -> None:
+    """A menu swallows the end of a press: the page must not show the old light for as long as nobody clicks."""
+    served = window.served
+    page = window.open()
+    page.mouse.move(5, 300)
+    page.mouse.down(button="right")
+    served.call(lambda: served.control.show(overview(StatusKind.OFFLINE)))
+    expect(page.locator(".light .word")).to_contain_text("No network")
+    page.mouse.down(button="left")
+    served.call(lambda: served.control.show(overview(StatusKind.FAULT)))
+    expect(page.locator(".light .word")).to_contain_text("Needs help")
+
+
+def test_an_emergency_call_appears_while_an_address_is_typed(window: Window) -> None:
+    served = window.served
+    page = window.open("/addresses/new")
+    page.get_by_label("Street").press_sequentially("Rail")
+    served.call(lambda: served.control.show(replace(overview(), alerts=(notice(),))))
+    expect(page.get_by_role("heading", name="911 was dialed from front desk.")).to_be_visible()
+    page.keyboard.type(" Rd")
     expect(page.get_by_label("Street")).to_have_value("Rail Rd")
 
 

@@ -2,6 +2,7 @@
 
 const LOST_AFTER = 12500; // ms without a sign of life: two and a half beats
 const SETTLE = 600; // ms in which a question that just changed takes no answer: no tap meant for the old one
+const HELD = 2000; // ms that a finger may keep the page still: longer is no tap
 const AGAIN = 3000; // ms before a stream that the server refused is tried again
 const SENT = 5000; // ms after which an answer that was sent, and led nowhere, no longer holds the page still
 
@@ -10,6 +11,7 @@ const news = document.getElementById("news");
 let stream = null;
 let alarm = 0;
 let pressed = false;
+let press = 0;
 let sent = 0;
 let clock = 0;
 let waiting = null;
@@ -85,7 +87,7 @@ function take(html) {
 }
 
 function isHeld() {
-  return pressed || sent || isTyping();
+  return pressed || sent;
 }
 
 function catchUp() {
@@ -106,11 +108,15 @@ function connect() {
 }
 
 // the tap ends after `click` was delivered
-addEventListener("pointerdown", () => { pressed = true; });
-for (const name of ["pointerup", "pointercancel"]) {
-  addEventListener(name, () => setTimeout(() => { pressed = false; catchUp(); }, 50));
-}
-addEventListener("focusout", () => setTimeout(catchUp, 0));
+// a menu or another window may swallow `pointerup`: a page that stood still would show an old light
+addEventListener("pointerdown", (event) => {
+  if (event.button !== 0) return;
+  pressed = true;
+  clearTimeout(press);
+  press = setTimeout(release, HELD);
+});
+for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(release, 50));
+function release() { clearTimeout(press); pressed = false; catchUp(); }
 addEventListener("submit", (event) => {
   const button = event.submitter;
   if (!button || event.defaultPrevented) return;
