@@ -28,6 +28,7 @@ from agent.engine import Engine
 from agent.errors import AgentError
 from agent.metrics import Metrics
 from agent.model import CallView, StatusKind, VoiceState
+from agent.network.lldp.ear import Ear
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
 from agent.notify.side import NoticeSide
@@ -103,9 +104,10 @@ class App:
             calling=self.calling, workshop=workshop,
         )  # fmt: skip
         self.desk.page_problems = self.page.problems
+        self.ear = Ear(settings.network, self.clock)
         self.watcher = NetworkWatcher(
             settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
-            self.engine.network_changed, self.engine.gap,
+            self.engine.network_changed, self.engine.gap, ear=self.ear,
         )  # fmt: skip
         self.watcher.on_snapshot = access.links.see
         self.applier = Applier(
@@ -171,6 +173,7 @@ class App:
         await self._open_page()
         workers = {
             "network": self.watcher.run,
+            "lldp": self.ear.run,
             "voice": self.voice.run,
             "binding": self.platform.run,
             "settings": self.applier.run,

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.heard import NOTHING, Heard
 from agent.say import say
 
 # --------------------------------------------------------------------------- civic addresses
@@ -97,7 +98,7 @@ class Observation:
     """One piece of place evidence, with its source."""
 
     kind: str
-    """`gateway_mac`, `shared_gateway_mac`, `bssid`, `ssid`, `subnet`, `vlan`, `public_address`, ..."""
+    """`switch_port`, `gateway_mac`, `shared_gateway_mac`, `bssid`, `ssid`, `subnet`, `vlan`, `public_address`, ..."""
     value: str
     interface: str
     strength: Strength
@@ -128,6 +129,8 @@ class NetworkState:
     """Changes come so fast that they are held back; the light is off until it is calm."""
     resumed: int = 0
     """Grows each time an interruption ended on the very same network: connections may live, proof is due."""
+    heard: Heard = NOTHING
+    """What the network itself says on the link that carries the path."""
 
 
 @dataclass(frozen=True, slots=True)

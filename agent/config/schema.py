@@ -84,6 +84,7 @@ SCHEMA: dict[str, tuple[type[Any], dict[str, v.Validator]]] = {
             "quiet": v.a_seconds(0.01, 5),
             "evidence_wait": v.a_seconds(0.1, 30),
             "audit_interval": v.a_seconds(5, 3600),
+            "lldp": v.a_choice("off", "listen", "announce"),
         },
     ),
     "page": (

@@ -145,6 +145,10 @@ class NetworkSettings:
     """0.1 to 30 seconds to wait for the gateway's hardware address before the place counts as unknown."""
     audit_interval: float = 60.0
     """5 to 3600 seconds between looks at the network that nothing asked for."""
+    lldp: Literal["off", "listen", "announce"] = "announce"
+    """Whether the network switch is asked where this is (LLDP, LLDP-MED). "listen": only heard, switches speak every
+    30 s; "announce": the phone says what it is as desk phones do, for most switches tell an address only then, and
+    answer at once; left to lldpd where that runs. "off": a move behind the same router goes unnoticed."""
 
 
 @dataclass(frozen=True, slots=True)

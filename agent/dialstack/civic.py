@@ -117,10 +117,12 @@ _ABBREVIATIONS = {
 }  # fmt: skip
 
 
-def _key(civic: CivicAddress) -> tuple[str, ...]:
-    def words(text: str) -> str:
-        return " ".join(_ABBREVIATIONS.get(word, word) for word in _fold(text).replace(",", " ").split())
+def words(text: str) -> str:
+    """Return a text as it is compared: case, accents, dots, commas and the carrier's abbreviations folded."""
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in _fold(text).replace(",", " ").split())
 
+
+def _key(civic: CivicAddress) -> tuple[str, ...]:
     return (
         words(civic.address_number),
         words(civic.street),

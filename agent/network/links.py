@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -31,6 +31,8 @@ CONTAINER_NAMES = (
 CONTAINER_KINDS = frozenset(("veth", "bridge", "ifb", "nlmon", "dummy"))
 WIRED_NAMES = ("eth*", "en*", "lan*")
 """Names of real network cards. A veth that has one is the uplink of a device that itself runs in a container."""
+STACKED_KINDS = frozenset(("vlan", "macvlan", "ipvlan"))
+"""Links on top of another one."""
 WIRED_KINDS = frozenset(("vlan", "bond", "team", "macvlan", "ipvlan", "hsr"))
 
 
@@ -46,6 +48,8 @@ class Link:
     carrier_downs: int = 0
     """How often carrier was lost so far: tells a bounce that nobody saw (failures 1, 9)."""
     vlan: int | None = None
+    wires: tuple[int, ...] = ()
+    """Indexes of the network cards that its frames pass: itself, the ports of a bridge or bond, the card of a VLAN."""
     portable: bool = False
     """Matches `portable_interfaces` or `ignore_interfaces`: carries traffic, is never evidence."""
 
@@ -68,6 +72,8 @@ class RawLink:
     master: int = 0
     carrier_downs: int = 0
     vlan: int | None = None
+    lower: int = 0
+    """Index of the link that it stands on (IFLA_LINK); 0: none, or in another namespace."""
     wireless: bool = False
 
     @property
@@ -110,12 +116,29 @@ def classify(raw: Iterable[RawLink], portable: Iterable[str], ignored: Iterable[
     for link in links:
         if link.master and kinds[link.index] in (LinkKind.ETHERNET, LinkKind.WIFI):
             links_with_cards.setdefault(link.master, []).append(link)
+    wires = _wires(links, links_with_cards)
     return tuple(
-        _link(link, kinds[link.index], links_with_cards.get(link.index, []), portable + ignored) for link in links
+        _link(link, kinds[link.index], links_with_cards.get(link.index, []), portable + ignored, wires[link.index])
+        for link in links
     )
 
 
-def _link(link: RawLink, kind: LinkKind, ports: list[RawLink], without_place: tuple[str, ...]) -> Link:
+def _wires(links: list[RawLink], ports: Mapping[int, list[RawLink]]) -> dict[int, tuple[int, ...]]:
+    """Return the cards under each link, as far down as two steps: a VLAN of a bond of cards."""
+    known = {link.index: link for link in links}
+
+    def below(link: RawLink) -> tuple[int, ...]:
+        if link.index in ports:
+            return tuple(port.index for port in ports[link.index])
+        return (link.lower,) if link.info in STACKED_KINDS and link.lower in known else (link.index,)
+
+    first = {link.index: below(link) for link in links}
+    return {index: tuple(card for one in first[index] for card in first[one]) for index in first}
+
+
+def _link(
+    link: RawLink, kind: LinkKind, ports: list[RawLink], without_place: tuple[str, ...], wires: tuple[int, ...]
+) -> Link:
     usable, downs = link.usable, link.carrier_downs
     if link.info == "bridge" and ports and not matches(link.name, CONTAINER_NAMES):
         kind = LinkKind.ETHERNET
@@ -128,5 +151,6 @@ def _link(link: RawLink, kind: LinkKind, ports: list[RawLink], without_place: tu
         usable=usable,
         carrier_downs=downs,
         vlan=link.vlan,
+        wires=wires,
         portable=matches(link.name, without_place),
     )

@@ -225,6 +225,7 @@ def raw_link(message: Any) -> RawLink:
         master=message.get_attr("IFLA_MASTER") or 0,
         carrier_downs=message.get_attr("IFLA_CARRIER_DOWN_COUNT") or 0,
         vlan=data.get_attr("IFLA_VLAN_ID") if data else None,
+        lower=0 if message.get_attr("IFLA_LINK_NETNSID") is not None else message.get_attr("IFLA_LINK") or 0,
         wireless=_is_wireless(name),
     )
 

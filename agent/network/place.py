@@ -42,6 +42,10 @@ def observe(snapshot: Snapshot, path: Path | None, macs: Mapping[str, str]) -> t
             shared = is_shared_mac(mac)
             kind, strength = ("shared_gateway_mac", Strength.WEAK) if shared else ("gateway_mac", Strength.STRONG)
             values.append((kind, mac, strength))
+        if (heard := snapshot.heard.get(one.ifindex)) and (port := heard.port):
+            values.append(("switch_port", f"{port.chassis} {port.port}", Strength.WEAK))
+            values.append(("switch_name", port.system_name, Strength.WEAK))
+            values.append(("port_vlan", str(port.vlan or ""), Strength.WEAK))
         if wifi := snapshot.wifi.get(one.ifindex):
             values += [("bssid", wifi.bssid, Strength.STRONG), ("ssid", wifi.ssid, Strength.WEAK)]
         for kind, value, strength in values:

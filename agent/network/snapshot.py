@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.heard import Heard
 from agent.model import LinkKind, Path
 from agent.network.links import Link, RawLink, classify
 
@@ -92,6 +93,8 @@ class Snapshot:
     """Resolved neighbors by (ifindex, address)."""
     wifi: Mapping[int, Wifi] = field(default_factory=dict)
     """What each Wi-Fi link that tells a place is connected to, by ifindex (`wifi.py`)."""
+    heard: Mapping[int, Heard] = field(default_factory=dict)
+    """What the network says on each link that tells a place, by ifindex (`lldp/ear.py`)."""
 
     def link(self, name: str) -> Link | None:
         """Return a link by its name."""

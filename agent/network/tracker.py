@@ -22,6 +22,7 @@ import enum
 from dataclasses import replace
 
 from agent.config.settings import NetworkSettings
+from agent.heard import NOTHING
 from agent.model import NetworkState, Path
 from agent.network.evidence import GatewayEvidence, Seen, gateways
 from agent.network.penalty import Pace, Penalty
@@ -281,6 +282,7 @@ class Tracker:
             complete = self._mac is not None or now >= self._evidence_until or not self._can_prove(path)
         else:  # what the generation stands for, until it is proven or replaced
             seen, complete = self._published.observations, self._published.evidence_complete
+        here = snapshot.sip or snapshot.api
         return NetworkState(
             generation=self._generation,
             sip=snapshot.sip if steady else None,
@@ -292,6 +294,7 @@ class Tracker:
             interrupted=not steady,
             flapping=self._flapping,
             resumed=self._resumed,
+            heard=snapshot.heard.get(here.ifindex, NOTHING) if here else NOTHING,
         )
 
 

@@ -12,6 +12,7 @@ from agent.config.settings import NetworkSettings
 from agent.model import Gap, NetworkState
 from agent.network.evidence import Seen, gateways
 from agent.network.hints import Hint, Interest, gateway_key
+from agent.network.lldp.ear import Ear
 from agent.network.netlink import Hints, Reader
 from agent.network.penalty import Pace
 from agent.network.resolve import Resolver
@@ -55,6 +56,7 @@ class NetworkWatcher:
         on_gap: Callable[[Gap], None],
         *,
         pace: Pace | None = None,
+        ear: Ear | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -63,6 +65,9 @@ class NetworkWatcher:
         self._tracker = Tracker(settings, pace)
         self._sleep = SleepDetector(clock)
         self._wifi = WifiReader()
+        self._ear = ear
+        if ear is not None:
+            ear.on_change = lambda: self._hint(Hint.LOOK)
         self._names = sip_host, api_host
         self._hosts = (Resolver(sip_host, self._look), Resolver(api_host, self._look))
         self.on_snapshot: Callable[[Snapshot], None] | None = None
@@ -115,6 +120,8 @@ class NetworkWatcher:
         """Go on with other settings or hosts; generations go on, and everything is read again."""
         self._settings = settings
         self._tracker.configure(settings)
+        if self._ear is not None:
+            self._ear.configure(settings)
         names = sip_host, api_host
         fresh = tuple(
             old if name == before else Resolver(name, self._look)
@@ -186,6 +193,9 @@ class NetworkWatcher:
             dump = await reader.read(self._hosts[0].addresses, self._hosts[1].addresses)
             snapshot = build(dump, self._settings.portable_interfaces, self._settings.ignore_interfaces)
             snapshot = replace(snapshot, wifi=await self._wifi.read(snapshot))
+            if self._ear is not None:
+                self._ear.see(snapshot)
+                snapshot = replace(snapshot, heard=self._ear.heard(snapshot))
         except BaseException:
             self._dirty, self._overrun_at = Hint.URGENT, overrun
             self._audits += audits
