@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from agent.heard import NOTHING, Heard
 from agent.light.timeline import Timeline
 from agent.model import Ask, CivicAddress, Status, StatusKind
 from agent.testcall.evidence import Evidence, Running
@@ -35,7 +36,7 @@ class SavedAddress:
     """An address that staff can choose."""
 
     id: str | None
-    """None: known here, lost on the platform; choosing it registers it again."""
+    """None: known here, lost on the platform, or named by the network; choosing it registers it."""
     civic: CivicAddress
     in_use: bool
     """It is the one presented now."""
@@ -146,6 +147,8 @@ class Overview:
     mobility: str
     version: str
     interlock: bool = False
+    heard: Heard = NOTHING
+    """What the network itself says about the place: switch, port, VLAN, address."""
     test_running: Running | None = None
     """The test call to 933 that is being made."""
     test_last: Evidence | None = None

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 
 from agent import __version__
 from agent.calling import Calling
+from agent.choices import likely
 from agent.clock import SANE_WALL
 from agent.control import DecisionRecord, Delivery, NoticeRecord, Overview, PlaceRecord, SavedAddress
-from agent.dialstack.civic import same_address
 from agent.dialstack.ports import AddressApi
 from agent.engine import Engine
 from agent.errors import AddressGone, NeedsHuman
@@ -53,16 +53,16 @@ class Desk:
         scene, decision = engine.scene(), engine.decision
         address_id = engine.binding.address_id if scene.present is not None else None
         ask = decision.ask if decision is not None else Ask.NOTHING
-        likely = scene.likely
         lit = engine.light
         return Overview(
             status=Status(lit.kind, engine.light_since, lit.cause, lit.sentence, lit.next_step),
             ask=ask,
-            question=question(ask, likely),
+            question=question(ask, scene.likely),
             address=scene.present,
             address_id=address_id,
             proven=scene.proven,
             choices=self._choices(address_id),
+            heard=engine.surroundings.heard,
             steps=engine.progress.steps,
             notices=self._notices(),
             phone=phone_sentence(engine.voice, overdue=scene.voice_overdue),
@@ -129,53 +129,14 @@ class Desk:
             found.append(engine.here.refused.happened)
         if engine.voice.interlock:
             found.append(say("An emergency call or its callback time is on: nothing is changed until it is over."))
+        found += engine.surroundings.notices()
         found += engine.side_problems
         if self.calling is not None:
             found += self.calling.notices()
         return (*found, *self.page_problems())
 
     def _choices(self, in_use: str | None) -> tuple[SavedAddress, ...]:
-        """Return the saved addresses, likeliest first, each once."""
-        engine = self._engine
-        hints: list[tuple[CivicAddress, str | None, str]] = []
-        place = engine.memory.place(engine.where.verdict.place_id)
-        if place is not None and place.confirmation is not None:
-            said = place.confirmation
-            hints.append((said.civic, said.address_id, say("last confirmed on this network")))
-        hints += self._of_this_connection()
-        if engine.memory.last_confirmed is not None:
-            hints.append((engine.memory.last_confirmed, None, say("confirmed last")))
-        if engine.policy.configured is not None:
-            hints.append((engine.policy.configured, engine.memory.configured_id, say("configured for this device")))
-        hints += [(item.civic, item.id, say("saved")) for item in self._saved or ()]
-        hints += [
-            (civic, None, say("saved; has to be registered again"))
-            for civic in engine.store.lost_addresses(engine.user)
-        ]
-        return self._merge(hints, in_use)
-
-    def _of_this_connection(self) -> list[tuple[CivicAddress, str | None, str]]:
-        """Return what was confirmed or proven behind the public address that the phone comes from now."""
-        engine, public = self._engine, self._engine.here.public_address
-        if public is None:
-            return []
-        hint: str = say("used on this Internet connection before")
-        places = sorted(engine.memory.places, key=lambda place: -place.last_seen)
-        said = [place.confirmation for place in places if place.public_address == public and place.confirmation]
-        anchored = [item for item in self._saved or () if item.registered_ip == public]
-        return [(one.civic, one.address_id, hint) for one in said] + [(one.civic, one.id, hint) for one in anchored]
-
-    def _merge(self, hints: list[tuple[CivicAddress, str | None, str]], in_use: str | None) -> tuple[SavedAddress, ...]:
-        found: list[SavedAddress] = []
-        for civic, address_id, hint in hints:
-            if any(same_address(item.civic, civic) for item in found):
-                continue
-            known = address_id or self._id_of(civic)
-            found.append(SavedAddress(known, civic, in_use=known is not None and known == in_use, hint=hint))
-        return tuple(found)
-
-    def _id_of(self, civic: CivicAddress) -> str | None:
-        return next((item.id for item in self._saved or () if same_address(item.civic, civic)), None)
+        return likely(self._engine, self._saved or (), in_use)
 
     async def addresses(self) -> tuple[SavedAddress, ...]:
         """See Control."""

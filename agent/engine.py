@@ -40,8 +40,10 @@ from agent.model import (
 from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
 from agent.say import say
+from agent.storage.packed import pack
 from agent.storage.store import DecisionRow, Store
 from agent.storage.undated import Undated
+from agent.surroundings import SILENCE, Surroundings
 from agent.whereabouts import Judge, Whereabouts
 
 VOICE_GRACE = 3.0
@@ -85,6 +87,7 @@ class Engine:
         self.store = store
         self.clock = clock
         self.where = Whereabouts(store, clock, judge)
+        self.surroundings = Surroundings(clock)
         self._voice_port = voice
         self.policy = Policy(mobility=settings.device.mobility, configured=settings.address)
         self.user = settings.token.user or store.user() or ""
@@ -331,6 +334,7 @@ class Engine:
         if self.where.look(state, self.memory, self.here.public_address):
             self._load()
             self.tally.place(self.where.verdict.place_id)
+        self._look_around(state)
         decision = decide(self._facts(state), self.memory, self.policy)
         changed = self.decision is None or _essence(decision) != _essence(self.decision)
         self.decision = decision
@@ -343,6 +347,17 @@ class Engine:
         self._voice_port.locate(decision.wanted.generation, here, confirmed=not decision.alert)
         if changed:
             self._record(state, decision)
+
+    def _look_around(self, state: NetworkState) -> None:
+        """Compare what the network says with what is confirmed here; a disagreement is recorded, nothing more."""
+        around = self.surroundings
+        was = around.unheard_since
+        if around.look(state, self.memory.place(self.where.verdict.place_id)) and around.disagreement is not None:
+            trace("disagreement", fields=",".join(around.disagreement.fields), sentence=around.disagreement.sentence)
+            with self._records():
+                self.store.add_event(self.clock.wall(), "disagreement", None, pack(around.disagreement.sentence))
+        if around.unheard_since is not None and was is None:
+            asyncio.get_running_loop().call_later(SILENCE + 0.1, self.relight)
 
     def _facts(self, state: NetworkState) -> Facts:
         here = self.here

@@ -136,6 +136,13 @@ class Metrics:
         yield gauge("dialstack_proven", "1 while the binding is proven on this network.", engine.is_proven())
         asked = engine.decision is not None and engine.decision.ask is not Ask.NOTHING
         yield gauge("dialstack_question_open", "1 while staff are asked where the phone is.", asked)
+        around = engine.surroundings
+        yield gauge(
+            "dialstack_location_disagreement",
+            "1 while the network names another address than the confirmed one.",
+            around.disagreement is not None,
+        )
+        yield gauge("dialstack_switch_heard", "1 while the switch port tells the place.", around.heard.port is not None)
         exposure = engine.exposure
         yield gauge("dialstack_exposed", "1 while 911 could be wrong.", exposure.since_wall is not None)
         yield counter(

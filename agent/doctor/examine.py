@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from agent import __version__
-from agent.doctor import network, phone, platform
+from agent.doctor import network, phone, platform, switch
 from agent.doctor.result import GOES_OUT, TITLES, Finding, Report, Result, fail
 from agent.doctor.world import World
 from agent.say import say
@@ -24,7 +24,7 @@ Heard = Callable[[tuple[Result, ...]], None]
 
 STAGES: tuple[dict[str, Check], ...] = (
     {"link": network.link, "address": network.address, "disk": phone.disk, "audio": phone.audio},
-    {"gateway": network.gateway, "dns": network.dns, "processes": phone.processes},
+    {"gateway": network.gateway, "switch": switch.switch, "dns": network.dns, "processes": phone.processes},
     {"api": platform.api},
     {"clock": platform.clock, "token": platform.token, "signalling": platform.signalling, "sip": phone.sip},
     {"binding": phone.binding},

@@ -27,6 +27,7 @@ TITLES: dict[str, Said] = {
     "link": say("Cable or Wi-Fi"),
     "address": say("Address on the network"),
     "gateway": say("Router"),
+    "switch": say("Network switch"),
     "dns": say("Host names"),
     "clock": say("Clock"),
     "api": say("Platform"),

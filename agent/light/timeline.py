@@ -8,7 +8,7 @@ from typing import Literal
 
 from agent.model import StatusKind
 
-MarkKind = Literal["moved", "confirmed", "call", "test", "gap"]
+MarkKind = Literal["moved", "confirmed", "call", "test", "gap", "disagreement"]
 UNKNOWN = "off"
 """Kind of a stretch of which nothing is known: the agent did not run, or there is no record yet."""
 

@@ -121,21 +121,30 @@ def _with_word(value: str | None, word: str, known: tuple[str, ...]) -> str:
 
 # --------------------------------------------------------------------------- comparison
 
-_FLOOR_BEFORE = re.compile(r"\b(?:fl|level|lvl) ?(\w+)")
-_FLOOR_AFTER = re.compile(r"\b(\w+?)(?:st|nd|rd|th)? fl\b")
+_FLOOR_BEFORE = re.compile(r"\b(?:fl|level|lvl) (?!rm\b|ste\b|apt\b|unit\b)(\w+)")
+_FLOOR_AFTER = re.compile(r"\b(\w+) fl\b")
+_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)")
+_FLOORS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
 def floor_of(unit: str) -> str:
     """Return the floor that a suite, floor or room text names: `3` for `Suite 400, 3rd Floor`; empty: none."""
-    text = words(unit)
-    found = _FLOOR_AFTER.search(text) if re.search(r"\d(?:st|nd|rd|th) fl\b", text) else _FLOOR_BEFORE.search(text)
-    found = found or _FLOOR_AFTER.search(text)
-    return _plain_floor(found[1]) if found else ""
+    for part in unit.split(","):
+        text = words(part)
+        after = _FLOOR_AFTER.search(text)
+        ordinal = after is not None and (_ORDINAL.fullmatch(after[1]) or after[1] in _FLOORS)
+        if found := after if ordinal else _FLOOR_BEFORE.search(text) or after:
+            return _plain_floor(found[1])
+    return ""
 
 
 def _plain_floor(text: str) -> str:
+    """Return `3` for `3`, `03`, `3rd`, `Third` and `3rd Floor`."""
     plain = words(text).removeprefix("fl ").removesuffix(" fl")
-    plain = re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", plain)
+    if plain in _FLOORS:
+        return str(_FLOORS.index(plain) + 1)
+    ordinal = _ORDINAL.fullmatch(plain)
+    plain = ordinal[1] if ordinal else plain
     return plain.lstrip("0") or plain
 
 

@@ -15,10 +15,12 @@ from agent.clock import Clock
 from agent.control import Overview, SavedAddress
 from agent.doctor.result import NO_CALL
 from agent.model import Ask, StatusKind
+from agent.network.named import complete
 from agent.page import language, words
 from agent.page.access.visitor import current
 from agent.page.views import settings_words
 from agent.people import who
+from agent.surroundings import SOURCES, UNASKED
 
 FOLDER = Path(__file__).parent
 STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -87,6 +89,7 @@ class Renderer:
             wanted=words.wanted,
             who=who,
             lost_key=lost_key,
+            complete=complete,
         )
         self._jinja.globals.update(
             Ask=Ask,
@@ -96,6 +99,8 @@ class Renderer:
             STEP_WORDS=words.STEP_WORDS,
             TEST_STATES=words.TEST_STATES,
             TEST_TODO=words.TEST_TODO,
+            SOURCES=SOURCES,
+            UNASKED=UNASKED,
             static={name: f"/static/{name}?v={file.version}" for name, file in self.static.items()},
         )
 

@@ -105,6 +105,9 @@ def verdict(text: str) -> str:
 
 
 EVIDENCE = {
+    "switch_port": say("Port of the network switch: {value}, on {interface}"),
+    "switch_name": say("Network switch {value} on {interface}"),
+    "port_vlan": say("VLAN {value} of the switch port on {interface}"),
     "gateway_mac": say("Router {value} on {interface}"),
     "shared_gateway_mac": say("Router {value} on {interface}, an address that several routers share"),
     "bssid": say("Wi-Fi access point {value} on {interface}"),

@@ -93,7 +93,10 @@ class Past:
 
     def marks(self, since: float) -> tuple[Mark, ...]:
         """Return what happened since a wall time, oldest first: moves, confirmations, calls and tests, gaps."""
-        found = [*self._moves(since), *self._confirmations(since), *self._calls(since), *self._gaps(since)]
+        found = [
+            *self._moves(since), *self._confirmations(since), *self._calls(since), *self._gaps(since),
+            *self._disagreements(since),
+        ]  # fmt: skip
         return tuple(sorted(found, key=lambda mark: mark.at))
 
     def _moves(self, since: float) -> list[Mark]:
@@ -135,3 +138,7 @@ class Past:
         return [
             Mark(row["at"], "gap", say("Blind for a while: {detail}.", detail=unpack(row["detail"]))) for row in rows
         ]
+
+    def _disagreements(self, since: float) -> list[Mark]:
+        rows = self._db.execute("SELECT at, detail FROM events WHERE at >= ? AND kind = 'disagreement'", (since,))
+        return [Mark(row["at"], "disagreement", unpack(row["detail"])) for row in rows]

@@ -15,8 +15,10 @@ from agent.lab.lab import Lab
 from agent.lab.namespaces import setns
 from agent.lab.topology import PLATFORM
 from agent.model import Gap, NetworkState
+from agent.network.lldp.ear import Ear
 from agent.network.penalty import Pace
 from agent.network.watch import NetworkWatcher
+from agent.runtime.tasks import end
 
 PATIENCE = 15.0
 """Seconds until a test gives up; no expectation about speed."""
@@ -32,11 +34,13 @@ class Rig:
         *,
         host: str = PLATFORM,
         pace: Pace | None = None,
+        ear: Ear | None = None,
     ) -> None:
         self._lab = lab
         self._settings = settings or NetworkSettings()
         self._host = host
         self._pace = pace
+        self.ear = ear
         self._changed = threading.Condition()
         self.states: list[NetworkState] = []
         self.seen_at: list[float] = []
@@ -138,8 +142,14 @@ class Rig:
     async def _main(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.watcher = NetworkWatcher(
-            self._settings, self._host, self._host, SystemClock(), self._on_state, self._on_gap, pace=self._pace
-        )
+            self._settings, self._host, self._host, SystemClock(), self._on_state, self._on_gap, pace=self._pace,
+            ear=self.ear,
+        )  # fmt: skip
         self._task = self.loop.create_task(self.watcher.run())
+        listening = self.loop.create_task(self.ear.run()) if self.ear else None
         self._ready.set()
-        await self._task
+        try:
+            await self._task
+        finally:
+            if listening is not None:
+                await end(listening)

@@ -105,6 +105,25 @@ def test_the_sandbox_is_tight(machine: Machine, name: str) -> None:
     machine.run(f"systemd-analyze verify --man=no {name}.service dialstack-inhibit.path dialstack-inhibit.service")
 
 
+def test_the_agent_hears_the_switch_on_a_socket_that_it_may_not_open_and_nobody_else_is_given_one(
+    machine: Machine,
+) -> None:
+    def hearing() -> str:
+        return str(json.loads(machine.run("dialstack-agent --json status"))["heard"]["hearing"])
+
+    machine.until("the switch is heard", lambda: hearing() == "on")
+    assert machine.run("cut -d' ' -f4 /proc/net/packet").split()[1:] == ["88cc"], "one socket, LLDP alone"
+    assert machine.property("dialstack-lldp.socket", "ActiveState") == "active"
+    machine.run("systemd-analyze verify --man=no dialstack-lldp.socket dialstack-lldp@.service")
+    machine.run("systemd-analyze security --no-pager --threshold=14 dialstack-lldp@1.service")
+    ask = (
+        "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect('/run/dialstack-lldp/socket'); "
+        "print(socket.recv_fds(s, 1, 1)[1])"
+    )
+    assert machine.run(f'python3 -c "{ask}"').strip() == "[]"
+    assert "it is not dialstack-agent.service that asks" in machine.run("journalctl -o cat -t python3")
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_a_hung_process_is_killed_by_the_watchdog_and_started_again(machine: Machine, name: str) -> None:
     dropin = f"/run/systemd/system/{name}.service.d"

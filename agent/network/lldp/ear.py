@@ -33,6 +33,8 @@ BURST, RATE = 64, 20.0
 """Frames taken at once, and a second in the long run: a quiet network has one in thirty seconds."""
 PAUSE = 1.0
 """Seconds that a flood is left to the kernel, which drops it."""
+CALM = 1.0
+"""Seconds at least between two pieces of news; the first is told at once."""
 ASK_AGAIN = 300.0
 """Seconds between tries to get the socket: the helper comes with an upgrade or is started by hand."""
 LLDPD = Path("/run/lldpd.socket")
@@ -91,6 +93,9 @@ class Ear:
         self._paused_until: float | None = None
         self._wake = asyncio.Event()
         self._failure: OSError | None = None
+        self._news = False
+        self._calm_at = float("-inf")
+        """When news may be told again."""
 
     # ------------------------------------------------------------------ what the watcher tells and asks
 
@@ -155,7 +160,9 @@ class Ear:
         if self._paused_until is not None and now >= self._paused_until:
             self._paused_until = None
             self._listen(on=True)
-        if self._neighbors.expire(now):
+        self._news = self._neighbors.expire(now) or self._news
+        if self._news and now >= self._calm_at:
+            self._news, self._calm_at = False, now + CALM
             self.on_change()
         self._announce(now)
 
@@ -197,7 +204,7 @@ class Ear:
 
     async def _pause(self) -> None:
         """Sleep until there is something to do: nothing, most of the time."""
-        times = [self._paused_until, self._neighbors.next_expiry()]
+        times = [self._paused_until, self._neighbors.next_expiry(), self._calm_at if self._news else None]
         if self._socket is not None:
             times += [wire.next_at for wire in self._wires.values()] if self._announces() else []
         elif self._mode != "off":
@@ -217,7 +224,6 @@ class Ear:
         while self._tokens >= 1:
             self._tokens -= 1
             if not self._read_one():
-                self._wake.set()
                 return
         self._listen(on=False)
         self._paused_until = now + PAUSE
@@ -240,6 +246,7 @@ class Ear:
         except OSError as error:
             if error.errno != errno.ENETDOWN:  # a card went; the snapshot says so, too
                 self._failure = error
+                self._wake.set()
             return False
         self.frames += 1
         wire = self._wires.get(index)
@@ -255,7 +262,8 @@ class Ear:
                   switch=neighbor.switch, med=neighbor.med, problem=neighbor.address_problem)  # fmt: skip
             if neighbor.switch and wire.next_at is None:
                 wire.burst, wire.next_at = FAST_START, self._clock.monotonic()
-            self.on_change()
+            self._news = True
+            self._wake.set()
         return True
 
     # ------------------------------------------------------------------ speaking

@@ -24,6 +24,7 @@ WAIT = 5.0
 """Seconds for the helper to start and answer."""
 RECEIVE_BUFFER = 1 << 16
 """Bytes: dozens of frames; a flood is dropped by the kernel."""
+SO_NETNS_COOKIE = 71
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_DROP_MEMBERSHIP, PACKET_MR_MULTICAST = 263, 1, 2, 0
 SO_ATTACH_FILTER, SO_LOCK_FILTER = 26, 44
 MSG_CMSG_CLOEXEC = 0x40000000
@@ -69,7 +70,20 @@ def ask(door: str = DOOR) -> socket.socket:
         raise OSError(errno.ECONNREFUSED, "the helper opened nothing")
     received = socket.socket(fileno=given[0])
     received.settimeout(0)
+    if _network(received) != _network(None):
+        received.close()
+        raise OSError(errno.ECONNREFUSED, "the helper is in another network namespace")
     return received
+
+
+def _network(of: socket.socket | None) -> bytes:
+    """Return what tells one network namespace from another (Linux 5.14; nothing on older ones)."""
+    with contextlib.ExitStack() as stack:
+        asked = of or stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        try:
+            return asked.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+        except OSError:
+            return b""
 
 
 def member(listener: socket.socket, link: int, *, join: bool) -> None:
@@ -79,13 +93,27 @@ def member(listener: socket.socket, link: int, *, join: bool) -> None:
         listener.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP if join else PACKET_DROP_MEMBERSHIP, request)
 
 
-def main() -> int:
-    """Open the socket and pass it to whoever is connected to standard input."""
-    with socket.socket(fileno=os.dup(0)) as connection, open_here() as opened:
-        rights = array.array("i", [opened.fileno()])
-        connection.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+def asked_by(connection: socket.socket, unit: str) -> bool:
+    """Tell whether a process of a service is at the other end: the socket can send, too, and is not for everybody."""
+    (pid,) = struct.unpack_from("=i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:  # noqa: PTH123 - isolated, and in a hurry
+            return any(line.rstrip("\n").endswith(f"/{unit}") for line in file)
+    except OSError:
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    """Open the socket and pass it to whoever is connected to standard input, if it is the service that is named."""
+    with socket.socket(fileno=os.dup(0)) as connection:
+        if arguments and not asked_by(connection, arguments[0]):
+            sys.stderr.write(f"Refused: it is not {arguments[0]} that asks.\n")
+            return 1
+        with open_here() as opened:
+            rights = array.array("i", [opened.fileno()])
+            connection.sendmsg([b"+"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

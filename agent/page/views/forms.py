@@ -90,6 +90,11 @@ def blank(civic: CivicAddress | None = None) -> AddressForm:
     return AddressForm(values)
 
 
+def suggested(fields: Mapping[str, str]) -> AddressForm:
+    """Return the form to begin with, filled with what the network names; it may be incomplete."""
+    return AddressForm(dict.fromkeys(FIELDS, "") | {"country": "US"} | dict(fields))
+
+
 def read(fields: Mapping[str, str]) -> tuple[CivicAddress | None, AddressForm]:
     """Return the address, or None and the form that says why not."""
     values = {name: fields.get(name, "") for name in FIELDS}

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from aiohttp import web
 
 from agent.control import Control, Overview, SavedAddress
-from agent.errors import AgentError
+from agent.errors import AddressRefused, AgentError
 from agent.model import Ask, CivicAddress
 from agent.page.access import guard
 from agent.page.api.live import Streams
@@ -20,6 +20,8 @@ from agent.say import say, sentences
 
 MAX_FLASHES = 64
 """Browsers that may wait for their "Saved" at the same time."""
+NETWORK = "network"
+"""`like` of the address that the network names."""
 MAX_ID = 255
 """Characters of a platform id (platform.md 1.3)."""
 
@@ -88,9 +90,15 @@ class HomeViews:
             address_id = given_id(fields)
         else:
             address_id, civic = None, (await self._lost(fields.get("lost", ""))).civic
-        after = await self._control.confirm(
-            address_id=address_id, civic=civic, who=guard.who(request), question_id=fields.get(forms.QUESTION)
-        )
+        try:
+            after = await self._control.confirm(
+                address_id=address_id, civic=civic, who=guard.who(request), question_id=fields.get(forms.QUESTION)
+            )
+        except AddressRefused as error:
+            if civic is None:
+                raise
+            form = forms.refused(forms.blank(civic), error)  # such as one that the network names: it can be corrected
+            return self._form(request, self._control.overview(), form, status_of(error))
         self._saved(request, after)
         raise web.HTTPSeeOther("/")
 
@@ -100,6 +108,8 @@ class HomeViews:
         known = None
         if overview.ask is Ask.FIX_ADDRESS:
             known = overview.address or next((choice.civic for choice in overview.choices), None)
+        if request.query.get("like") == NETWORK and overview.heard.named is not None:
+            return self._form(request, overview, forms.suggested(overview.heard.named.fields), 200)
         if "like" in request.query:
             known = next((one.civic for one in overview.choices if one.id == request.query["like"]), known)
         return self._form(request, overview, forms.blank(known), 200)

@@ -39,6 +39,7 @@ MARKS: dict[str, tuple[str, str]] = {
     "call": ("phone", say("Emergency call")),
     "test": ("test", say("Test call")),
     "gap": ("question", say("Blind")),
+    "disagreement": ("warning", say("Network disagreed")),
 }
 """Kind of mark -> (icon, word)."""
 KINDS = {UNKNOWN: say("Not known"), **{kind.value: words.LIGHTS[kind].word for kind in StatusKind}}
