@@ -21,14 +21,6 @@ UNASKED = say(
     "911 works as before. Have dialstack-lldp.socket started on this device, or LLDP switched off in the settings."
 )
 """The agent may not listen, and the helper that may does not answer."""
-FIELDS: dict[str, Said] = {
-    "address_number": say("the number"),
-    "street": say("the street"),
-    "city": say("the city"),
-    "country": say("the country"),
-    "floor": say("the floor"),
-}
-"""What differs -> in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +28,7 @@ class Disagreement:
     """The network names another door than the one that staff confirmed here."""
 
     fields: tuple[str, ...]
-    """Keys of FIELDS."""
+    """Fields of CivicAddress, or `floor`."""
     sentence: str
 
 

@@ -81,6 +81,7 @@ LABELS = {
     "network.quiet": say("Quiet time between looks, in seconds"),
     "network.evidence_wait": say("Wait for evidence of the place, in seconds"),
     "network.audit_interval": say("Seconds between full looks"),
+    "network.lldp": say("Ask the network switch (LLDP)"),
     "page.enabled": say("Page on the network port"),
     "page.port": say("HTTP port"),
     "page.https_port": say("HTTPS port"),
@@ -119,6 +120,7 @@ CHOICES = {
     "sip.audio": {"null": say("silent"), "none": say("no media"), "alsa": say("sound cards")},
     "token.source": {"file": say("a file"), "command": say("a program"), "endpoint": say("a service on the network")},
     "device.mobility": {"fixed": say("stays in one place"), "movable": say("is carried to other places")},
+    "network.lldp": {"listen": say("only listen"), "announce": say("listen, and say that this is a telephone")},
     "page.local_role": {"staff": say("confirm and choose addresses"), "technician": say("everything")},
     "notify_email.security": {"none": say("not encrypted")},
 }
