@@ -33,7 +33,7 @@ from agent.voice.registration.moves import Action, CarryOver, Register, Report, 
 from agent.voice.socket import protocol
 from agent.voice.socket.desk import Desk
 from agent.voice.stopping import Stopped, Stopper
-from agent.voice.watchdog import REEXEC, Watchdog, reexec
+from agent.voice.watchdog import HANGS, REEXEC, Watchdog, reexec
 
 MEASURE_EVERY: Final = 1.0
 """Seconds between sound statistics of a confirmed call."""
@@ -88,7 +88,9 @@ class Service:
         self.stopper = Stopper(self)
         self.problems = Problems(problems, self.desk.problem)
         self.pump = Pump(self.line.stack.poll, self._after_poll, self._busy)
-        self.watchdog = Watchdog(self.start_anew)
+        self.watchdog = Watchdog(self.start_anew, hangs=int(os.environ.pop(HANGS, "0")))
+        self._handed = handover.Handover()
+        """What an earlier life handed over and nobody has taken up yet: this one may hang as well."""
         self.last = self.machine.registration
         """What was reported last."""
         self._timer: asyncio.TimerHandle | None = None
@@ -102,7 +104,7 @@ class Service:
         gc.disable()
         hints = watch.Hints()
         loop = asyncio.get_running_loop()
-        handed = handover.receive()
+        handed = self._handed = handover.receive()
         await self.desk.start(handed.listener)
         self.watchdog.start()
         loop.add_reader(hints.fileno(), self._hinted, hints)
@@ -115,6 +117,7 @@ class Service:
                 tasks.create_task(self.manager.keep_alive(), name="keep alive")
                 tasks.create_task(self.stopper.run(), name="stopper")
                 await self.desk.adopt(handed.clients, handed.lost)
+                self._handed = handover.Handover()
                 self.manager.ready()
         except* Stopped:
             pass
@@ -136,14 +139,14 @@ class Service:
             if call.number not in again
         ]
         handed = handover.Handover(listener, clients, list(pending), lost, self.stopper.asked_at)
-        reexec(handover.give(handed))
+        reexec(handover.give(handed.with_rest_of(self._handed)))
 
     def _come_back(self, handed: handover.Handover) -> None:
         """Register at once: after a hang with the last instruction, if that is still true, else without an id (S7)."""
         now = time.monotonic()
         self.calls.number_after([int(line["call"]) for line in handed.lost])
         for pending in handed.pending:
-            self.calls.restore(pending, now)
+            self.calls.restore(pending, now, other_way=self.watchdog.hangs > 1)
         self.occupied()
         if handed.stop_asked_at is not None:
             self.stopper.ask(handed.stop_asked_at)
@@ -332,8 +335,11 @@ class Service:
         self.execute(self.machine.calls(calls, time.monotonic(), interlock=interlock))
 
     def _talking(self) -> Literal["", "call", "emergency"]:
+        """Return who is talked to; an emergency call that nobody answers yet is worth more than an ordinary one."""
         up = [call for call in self.calls.up if call.answered_at is not None]
-        return "emergency" if any(call.emergency for call in up) else "call" if up else ""
+        if any(call.emergency for call in up):
+            return "emergency"
+        return "call" if up and not self.calls.emergency else ""
 
     def _prepare(self, attempt: int) -> bool:
         """Make the stack ready for an emergency call on the best path there is; raise StackError if there is none.

@@ -19,21 +19,33 @@ PERIOD: Final = 1.0
 """Seconds between looks: one wakeup a second."""
 DEADLINE: Final = 3.0
 """Seconds without a tick: longer than a 1 s DNS stall and the slow tick of the pump together."""
-PATIENCE: Final = {"": 0.0, "call": 10.0, "emergency": 30.0}
-"""The same at least, while somebody talks: to anybody, to a dispatcher (only the really dead is killed)."""
+PATIENCE: Final = {"": 0.0, "call": 10.0, "emergency": 15.0}
+"""The same at least, while somebody talks: to anybody, to a dispatcher, who is then called again. Lookups by three dead
+name servers take less (RES_OPTIONS of __main__.py)."""
+HANGS: Final = "DIALSTACK_VOICE_HANGS"
+"""Environment: how often in a row this process hung. Each time doubles the deadline: whatever stalls every INVITE for
+some seconds must not be ended over and over before the INVITE has left (S1)."""
+HANGS_LIMIT: Final = 4
+CALM: Final = 60.0
+"""Seconds without a hang after which the next one is the first again."""
 REEXEC: Final = "DIALSTACK_VOICE_REEXEC"
 """Environment: set to the monotonic time of the exec, tells the next life that it follows a hang."""
 
 
 class Watchdog:
-    """Watches `beat()`; the main thread says `talking` and calls `beat()` at every tick."""
+    """Watches `beat()`; the main thread says `talking` and calls `beat()` at every tick.
 
-    def __init__(self, act: Callable[[], None] | None = None, *, deadline: float = DEADLINE) -> None:
+    `hangs` is how often in a row this process hung before.
+    """
+
+    def __init__(self, act: Callable[[], None] | None = None, *, deadline: float = DEADLINE, hangs: int = 0) -> None:
         self.talking: Literal["", "call", "emergency"] = ""
         """Who is talked to."""
         self._last = time.monotonic()
         self._act = act or reexec
         self._deadline = deadline
+        self.hangs = hangs
+        """In a row, so far."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -52,16 +64,19 @@ class Watchdog:
         self._thread.join()
 
     def _run(self) -> None:
-        before = time.monotonic()
+        began = before = time.monotonic()
         period = min(PERIOD, self._deadline / 3)
         while not self._stop.wait(period):
             now = time.monotonic()
             overslept = now - before > 2 * period
             before = now
-            limit = max(PATIENCE[self.talking], self._deadline)
+            if now - began > CALM:
+                self.hangs = 0
+            limit = max(PATIENCE[self.talking], self._deadline * 2 ** min(self.hangs, HANGS_LIMIT))
             # Stopped as a whole (SIGSTOP, starvation): the main thread had no chance to tick either.
             if not overslept and now - self._last > limit:
-                log("hung", "error", silent=round(now - self._last, 1), action="starting anew")
+                log("hung", "error", silent=round(now - self._last, 1), again=self.hangs, action="starting anew")
+                os.environ[HANGS] = str(self.hangs + 1)
                 self._act()
                 return
 

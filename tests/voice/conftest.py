@@ -41,16 +41,22 @@ def registrar(folder: Path) -> Iterator[Callable[..., Registrar]]:
 
 @pytest.fixture
 def voice(folder: Path) -> Iterator[Callable[..., Voice]]:
-    """Make voice processes and start them; `environment` and `netns` go to `start()`."""
+    """Make voice processes and start them; `environment`, `module` and `netns` go to `start()`."""
     started: list[Voice] = []
 
     def start(
-        there: Registrar | None, /, *, netns: str = "", environment: dict[str, str] | None = None, **sip: Any
+        there: Registrar | None,
+        /,
+        *,
+        netns: str = "",
+        module: str = "agent.voice",
+        environment: dict[str, str] | None = None,
+        **sip: Any,
     ) -> Voice:
         place = folder / f"v{len(started)}"
         place.mkdir()
         started.append(Voice(place, there, **sip))
-        return started[-1].start(netns=netns, **(environment or {}))
+        return started[-1].start(netns=netns, module=module, **(environment or {}))
 
     yield start
     for one in started:

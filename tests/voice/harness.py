@@ -235,9 +235,9 @@ class Voice:
         self.process: subprocess.Popen[bytes] | None = None
         self._lines: list[Line] = []
 
-    def start(self, *, netns: str = "", **environment: str) -> Voice:
+    def start(self, *, netns: str = "", module: str = "agent.voice", **environment: str) -> Voice:
         """Start and wait for the socket."""
-        command = [sys.executable, "-m", "agent.voice", "--config", str(self.config)]
+        command = [sys.executable, "-m", module, "--config", str(self.config)]
         if netns:
             command = ["ip", "netns", "exec", netns, *command]
         with self.log_file.open("ab") as log:

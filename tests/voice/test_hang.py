@@ -16,6 +16,7 @@ from agent.voice.calls.values import Pending
 from agent.voice.socket.server import Carried
 
 from .harness import PASSWORD, Registrar, Uas, Voice
+from .stalling import STALL
 from .wire import Line, until
 
 pytestmark = pytest.mark.sip
@@ -88,12 +89,56 @@ def test_s1_an_emergency_call_that_is_being_dialed_when_the_stack_hangs_is_diale
     assert again["call"] == number
 
 
+def test_s1_a_911_call_whose_invite_stalls_in_the_stack_is_dialed_by_a_new_life_and_nobody_is_forgotten(
+    registrar: Start, voice: Speak, uas: FarEnd, folder: Path
+) -> None:
+    there = registrar()
+    uas(there)
+    stall = folder / "stall"
+    phone = voice(there, module="tests.voice.stalling", environment={STALL: str(stall)})
+    line, other = phone.client(), phone.client()
+    line.hear(type="registration", kind="registered")
+    other.hear(type="registration", kind="registered")
+    line.say(type="call", to="100")
+    line.hear(type="call", to="100", state="confirmed")
+    stall.touch()
+    line.say(type="call", to="911", req_id="help")
+    number = line.hear(type="call", to="911", state="calling", req_id="help")["call"]
+    stall.touch()  # the INVITE of the next life stalls as well: everybody goes along once more
+    again = line.hear(type="call", to="911", state="confirmed", req_id="help")
+    assert again["call"] == number
+    assert other.hear(type="call", to="911", state="confirmed")["call"] == number
+    assert "event=hung" in phone.log()
+
+
+def test_s1_an_answered_911_call_that_is_lost_with_a_hang_is_dialed_again_and_says_so(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    uas(there)
+    line = voice(there, module="tests.voice.stalling", environment=HOOKS).client()
+    line.hear(type="registration", kind="registered")
+    line.say(type="call", to="911", req_id="help")
+    number = line.hear(type="call", state="confirmed", req_id="help")["call"]
+    hang(line)
+    line.hear(type="welcome")
+    again = line.hear(type="call", call=number, req_id="help")
+    assert (again["state"], again["again"]) == (
+        "calling", "The call was cut off on this side; 911 is being dialed again. Stay on the phone.",
+    )  # fmt: skip
+    up = line.hear(type="call", call=number, req_id="help", state="confirmed")
+    assert "again" not in up
+    assert [invite.to for invite in there.invites()] == ["911", "911"]
+    line.say(type="hangup", call=number)
+    line.hear(type="call", call=number, state="ended", ended="Ended here.")
+
+
 def test_an_ordinary_call_that_is_lost_with_a_hang_is_told_as_ended(
     registrar: Start, voice: Speak, uas: FarEnd
 ) -> None:
     there = registrar()
     uas(there)
-    line = voice(there, environment=HOOKS).client()
+    line = voice(there, module="tests.voice.stalling", environment=HOOKS).client()
     line.hear(type="registration", kind="registered")
     line.say(type="call", to="100")
     number = line.hear(type="call", state="confirmed")["call"]

@@ -41,12 +41,16 @@ class Book:
         return sum(leg.stack_id is not None and leg.wanted for leg in self._legs.values())
 
     def pending(self) -> tuple[Pending, ...]:
-        """Return the emergency calls that nobody has answered yet."""
+        """Return the emergency calls that nobody here has ended; of those that were answered, the real ones."""
         return tuple(
-            Pending(leg.call.number, leg.call.to, leg.call.started_at, leg.call.started_wall, leg.call.req_id)
+            Pending(
+                leg.call.number, leg.call.to, leg.call.started_at, leg.call.started_wall, leg.call.req_id,
+                leg.call.attempt, leg.redials, leg.answered or leg.call.again is not None,
+            )
             for leg in self._legs.values()
-            if leg.call.emergency and leg.call.direction == "out" and leg.open
-        )
+            if leg.call.emergency and leg.call.direction == "out" and leg.wanted
+            if not leg.answered or not leg.call.test
+        )  # fmt: skip
 
     def restore_window(self, until: float) -> None:
         """Take up a callback window that an earlier life of the process began."""
@@ -70,7 +74,7 @@ class Book:
         """Take the end of a call."""
         self._legs.pop(leg.call.number, None)
         sentence, refused = outcome.ended(leg.call, here=leg.here, early=leg.early)
-        leg.call = replace(leg.call, state="ended", at=now, ended=sentence, refused=refused)
+        leg.call = replace(leg.call, state="ended", at=now, ended=sentence, refused=refused, again=None)
         self._tell(leg.call)
         if leg.call.emergency and not self.emergency:
             self._until = max(self._until, now + (self._window if leg.call.to != "933" else 0.0))

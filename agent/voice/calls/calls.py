@@ -13,7 +13,7 @@ from agent.voice.calls import outcome
 from agent.voice.calls.book import Book
 from agent.voice.calls.dialer import TRYING_PATIENCE, Dialer, Dress, Prepare, bare
 from agent.voice.calls.dialing import call_uri, emergency_number
-from agent.voice.calls.leg import Leg
+from agent.voice.calls.leg import REDIALS, Leg
 from agent.voice.calls.values import Call, Interlock, Line, Pending
 from agent.voice.events import CallEvent, MediaChanged, StackError, Trying, Wish
 
@@ -26,6 +26,9 @@ _ENDED_EARLY: Final = say("Ended here before anybody answered.")
 _LOST: Final = say("The line had to be built anew, the call is lost.")
 _NOT_HELD: Final = say("The call could not be put on hold.")
 _NOT_RESUMED: Final = say("The call could not be resumed.")
+HUNG: Final = "dialing again: the phone line hung"
+"""Of a call that a new life of the process dials."""
+_TRYING: Final = 100
 _OK: Final = 200
 _UNAVAILABLE: Final = 480
 _BUSY: Final = 486
@@ -58,12 +61,17 @@ class Calls(Book):
         """Give no number of an earlier life again."""
         self._next = max([self._next, *(number + 1 for number in numbers)])
 
-    def restore(self, pending: Pending, now: float) -> None:
-        """Dial an emergency call that an earlier life of the process did not get answered."""
+    def restore(self, pending: Pending, now: float, *, other_way: bool = False) -> None:
+        """Dial an emergency call that an earlier life of the process did not bring to its end.
+
+        It takes the way that it was on: a hang says nothing about that. `other_way` says that it hung there again.
+        """
         self.number_after([pending.number])
-        call = Call(pending.number, pending.to, "out", emergency=True, req_id=pending.req_id)
+        call = Call(pending.number, pending.to, "out", emergency=True, req_id=pending.req_id, attempt=pending.attempt)
         call = replace(call, at=now, started_at=pending.started_at, started_wall=pending.started_wall)
-        self._begin(Leg(call, call_uri(pending.to, self._domain())), now)
+        call = replace(call, reason=HUNG, again=outcome.cut_off(call.to) if pending.answered else None)
+        redials = min(pending.redials + other_way, len(REDIALS) - 1)
+        self._begin(Leg(call, call_uri(pending.to, self._domain()), redials=redials), now)
 
     # ------------------------------------------------------------------ what people ask for
 
@@ -182,7 +190,7 @@ class Calls(Book):
         for leg in list(self._legs.values()):
             if leg.stack_id is not None:
                 leg.stack_id = None
-                if leg.open and leg.call.direction == "out" and self._dialer.again(leg, gone, now):
+                if self._dial_again(leg, gone, now):
                     continue
                 leg.here = leg.here or sentences(_LOST, outcome.DIAL_AGAIN)
                 self.over(leg, now)
@@ -251,6 +259,7 @@ class Calls(Book):
     def _heard_of(self, leg: Leg | None, now: float) -> None:
         if leg is not None and leg.open and leg.call.emergency and leg.deadline is not None:
             leg.heard_of, leg.deadline = True, now + TRYING_PATIENCE
+            self.change(leg, now, code=_TRYING, reason="Trying")
 
     def _state(self, leg: Leg, event: CallEvent, now: float) -> None:
         if event.state == "ended":
@@ -258,7 +267,7 @@ class Calls(Book):
             return
         if event.state == "confirmed" and not leg.answered:
             leg.answered = True
-            leg.call = replace(leg.call, answered_at=now)
+            leg.call = replace(leg.call, answered_at=now, again=None)
         leg.early = leg.early or event.state == "early"
         if leg.answered or (event.direction == "out" and event.code):
             leg.deadline = None
@@ -268,10 +277,17 @@ class Calls(Book):
     def _gone(self, leg: Leg, event: CallEvent, now: float) -> None:
         self._line.forget(event.call)
         leg.stack_id = None
-        if leg.open and leg.call.direction == "out" and self._dialer.again(leg, event, now):
+        if self._dial_again(leg, event, now):
             return
         leg.call = replace(leg.call, at=now, code=event.code, reason=event.reason)
         self.over(leg, now)
+
+    def _dial_again(self, leg: Leg, event: CallEvent, now: float) -> bool:
+        """Dial a call again that nobody wanted to end like this; return False if it is over."""
+        if leg.cut_off(event.code):
+            leg.answered = False
+            leg.call = replace(leg.call, answered_at=None, held_by_peer=False, again=outcome.cut_off(leg.call.to))
+        return leg.open and leg.call.direction == "out" and self._dialer.again(leg, event, now)
 
     def _ring(self, event: CallEvent, now: float) -> None:
         """A call comes in; with every line but the last one taken, or about to stop, an ordinary one hears busy."""

@@ -25,6 +25,8 @@ CROWD: Final = 16
 room for 64, and a build with assertions ends the process for the 65th. Nobody dials that fast by hand."""
 BREATH: Final = 0.6
 """Seconds."""
+SILENT: Final = "dialing again: no answer"
+"""Of a call whose INVITE nobody answered."""
 
 Dress = Callable[[Call, str], Dial]
 """Makes the INVITE of a call to a URI: headers and bodies; never raises."""
@@ -99,6 +101,7 @@ class Dialer:
             self._line.hangup(leg.stack_id)
         leg.stack_id = None
         leg.redials += 1
+        self._told.change(leg, now, state="calling", code=0, reason=SILENT)
         self.dial(leg, now)
 
     def _send(self, leg: Leg, dial: Dial) -> int:

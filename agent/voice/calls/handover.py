@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from agent.voice.calls.values import Pending
@@ -31,6 +31,17 @@ class Handover:
     lost: list[Message] = field(default_factory=list)
     """The last lines of calls that cannot go on."""
     stop_asked_at: float | None = None
+
+    def with_rest_of(self, earlier: Handover) -> Handover:
+        """Return this and what of an earlier one was not taken up: a life may hang before it has taken up all."""
+        clients = {one.descriptor for one in self.clients}
+        calls = {one.number for one in self.pending}
+        return replace(
+            self,
+            clients=[*self.clients, *(one for one in earlier.clients if one.descriptor not in clients)],
+            pending=[*self.pending, *(one for one in earlier.pending if one.number not in calls)],
+            lost=[*earlier.lost, *self.lost],
+        )
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that must stay open."""

@@ -28,6 +28,11 @@ _REFUSALS: Final = {
 """SIP status -> word and words (RFC 3261 21)."""
 
 
+def cut_off(number: str) -> str:
+    """Return why an emergency call that was answered is dialed again."""
+    return f"The call was cut off on this side; {number} is being dialed again. Stay on the phone."
+
+
 def lost_call(call: Call) -> Call:
     """Return the end of a call that the process, starting anew, cannot take along."""
     hung = say("The phone line hung and was started anew; the call is lost.")

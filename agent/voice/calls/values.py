@@ -36,6 +36,8 @@ class Call:
     ended: str | None = None
     """Why it is over, a sentence."""
     refused: str | None = None
+    again: str | None = None
+    """Why an emergency call that somebody had answered is being dialed again, a sentence; None once it is answered."""
 
     @property
     def test(self) -> bool:
@@ -55,13 +57,19 @@ class Interlock:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An emergency call that nobody has answered yet: what a new life of the process must dial again."""
+    """An emergency call that nobody here has ended: what a new life of the process must dial again."""
 
     number: int
     to: str
     started_at: float
     started_wall: float
     req_id: str | int | None = None
+    attempt: int = 0
+    """INVITEs so far."""
+    redials: int = 0
+    """Which way comes next."""
+    answered: bool = False
+    """Somebody was talked to."""
 
 
 class Line(Protocol):

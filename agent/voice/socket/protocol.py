@@ -15,7 +15,7 @@ from agent.voice.calls.location import Location
 from agent.voice.calls.values import Call, Interlock
 
 VERSION: Final = 1
-FEATURES: Final = ("reject", "hold", "dtmf", "location", "play", "ended", "stopping", "yields", "told")
+FEATURES: Final = ("reject", "hold", "dtmf", "location", "play", "ended", "stopping", "yields", "told", "again")
 """What was added to the version."""
 LINE_LIMIT: Final = 65536
 """Bytes of one line."""
@@ -31,7 +31,7 @@ _CALL_FIELDS: Final = (
     "to", "direction", "state", "code", "reason", "emergency", "callback", "at", "started_at", "started_wall",
     "answered_at", "attempt", "held", "held_by_peer", "presented_id", "sound_problem",
 )  # fmt: skip
-_IF_THERE: Final = ("req_id", "record", "ended", "refused")
+_IF_THERE: Final = ("req_id", "record", "ended", "refused", "again")
 _DIGITS: Final = re.compile(r"[0-9*#A-Da-d]{1,32}")
 
 Message = dict[str, Any]
