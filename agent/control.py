@@ -113,6 +113,8 @@ class Emergency:
     differs: bool
     """911 was given another address than `here`, or none."""
     callback_number: str
+    again: str = ""
+    """Why it is being dialed again although somebody had answered, a sentence."""
 
 
 _NO_CALL_CAUSES = frozenset({"voice_dead", "not_set_up"})

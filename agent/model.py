@@ -403,6 +403,8 @@ class CallView:
     """Of an ended call: a sentence why."""
     refused: str | None = None
     """Of an ended outgoing call that the far end did not want: `announcement`, `busy`, ... (PROTOCOL.md)."""
+    again: str | None = None
+    """Why an emergency call that somebody had answered is being dialed again, a sentence; None otherwise."""
     name: str = ""
     """Names the call among all of this boot, the same after a reconnect: a number is given again in another life."""
     sound: CallSound | None = field(default=None, compare=False)

@@ -157,6 +157,7 @@ class NoticeSide:
             here=live.here, certainty=str(live.certainty), conveyed=str(told.conveyed),
             differs=told.told != live.here,
             callback_number=callback_number(settings),
+            again=(going.again or "") if going is not None else "",
         )  # fmt: skip
 
     def _notice_of(self, going: CallView | None) -> Notice | None:

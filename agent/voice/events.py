@@ -86,6 +86,16 @@ class MediaChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Reinvited:
+    """The far end refused an INVITE, within a call or at its beginning."""
+
+    call: int
+    code: int
+    reason: str = ""
+    life: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DigitHeard:
     """The far end pressed a key (RFC 4733 or INFO)."""
 
@@ -141,7 +151,7 @@ class Wish:
     """A test call that gives way to every other call."""
 
 
-StackEvent = RegisterResult | CallEvent | Trying | MediaChanged | DigitHeard | ConnectionLost
+StackEvent = RegisterResult | CallEvent | Trying | Reinvited | MediaChanged | DigitHeard | ConnectionLost
 
 
 class StackError(Exception):

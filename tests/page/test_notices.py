@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.control import Delivery, Emergency, NoticeRecord
+from agent.voice.calls.outcome import cut_off
 from tests.page.client import Client, next_event, play, post, text_of
 from tests.page.fake_control import NOON, OFFICE, FakeControl, emergency, notice
 
@@ -72,6 +73,12 @@ def test_during_an_emergency_call_the_address_is_there_to_be_read_and_nothing_is
             ("The 911 call is over. They may call back: stay near and keep the phone free.", "until 06:04"),
             ("data-elapsed",),
         ),
+        (
+            emergency(again=cut_off("911")),
+            ("The call was cut off on this side; 911 is being dialed again.", "EMERGENCY CALL 911"),
+            (),
+        ),
+        (emergency(), ("EMERGENCY CALL 911",), ("cut off",)),
         (emergency(phase="callback"), ("it may be the dispatcher. Answer.",), ()),
     ],
 )

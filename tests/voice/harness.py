@@ -201,9 +201,9 @@ class Uas:
             env={**os.environ, "TERM": "dumb"},
         )
 
-    def heard(self, method: str) -> bool:
-        """Return whether a request of this method came."""
-        return re.search(rf"^{method} sip", self._messages.read_text(errors="replace"), re.MULTILINE) is not None
+    def heard(self, method: str) -> int:
+        """Return how many requests of this method came."""
+        return len(re.findall(rf"^{method} sip", self._messages.read_text(errors="replace"), re.MULTILINE))
 
     def finished(self) -> bool:
         """Return whether one for one call saw its call through, ACK and BYE included."""

@@ -50,6 +50,12 @@ def test_what_is_said_of_the_end_is_kept() -> None:
     assert (view.ended, view.refused) == ("The far end did not answer.", "announcement")
 
 
+def test_a_call_that_was_cut_off_says_so_until_it_is_answered_again() -> None:
+    lost = told({"to": "911", "state": "confirmed"}, {"to": "911", "again": "It was cut off."})
+    assert (lost.state, lost.again) == ("calling", "It was cut off.")
+    assert told({"again": "It was cut off."}, {"state": "confirmed"}).again is None
+
+
 def test_only_an_emergency_call_to_933_is_a_test() -> None:
     assert told({}).test
     assert not told({"to": "911"}).test

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from .harness import ROOT, Registrar, Uas, Voice
-from .wire import PATIENCE, Line, until
+from .wire import Line, until
 
 pytestmark = pytest.mark.sip
 
@@ -82,23 +82,49 @@ def test_a_call_is_held_and_resumed_and_the_other_side_knows(registrar: Start, v
     alice.say(type="hold", call=out)
     alice.hear(type="call", call=out, held=True)
     bob.hear(type="call", call=back, held_by_peer=True)
-    resume(alice, out)
+    alice.say(type="resume", call=out)
+    alice.hear(type="call", call=out, held=False)
     bob.hear(type="call", call=back, held_by_peer=False)
     flowing(alice, out)
     flowing(bob, back)
 
 
-def resume(phone: Line, call: int) -> None:
-    """Resume; while the answer to the hold is on its way that is refused, and asked for again."""
-    for attempt in range(100):
-        phone.say(type="resume", call=call, req_id=attempt)
-        while (line := phone.next(PATIENCE)) is not None:
-            if line["type"] == "error" and line.get("req_id") == attempt:
-                assert line["sentence"].startswith("The call could not be resumed")
-                break
-            if line["type"] == "call" and line["call"] == call and not line["held"]:
-                return
-    pytest.fail("the call stayed on hold")
+def test_the_newest_wish_to_hold_or_resume_follows_the_slow_answer_to_the_one_before(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    far = uas(there, scenario_file="uas_hold.xml", calls=1)
+    line = voice(there).client()
+    line.hear(type="registration", kind="registered")
+    line.say(type="call", to="100")
+    number = line.hear(type="call", state="confirmed")["call"]
+    for verb in ("hold", "resume", "hold", "resume"):
+        line.say(type=verb, call=number, req_id=verb)
+    line.hear(type="call", call=number, held=True)
+    line.hear(type="call", call=number, held=False)
+    assert not [heard for heard in line.heard if heard["type"] == "error"]
+    until(lambda: far.heard("ACK") > 2)
+    line.say(type="hangup", call=number)
+    line.hear(type="call", call=number, state="ended")
+    assert far.finished(), "one re-INVITE held, one resumed, and there was no third"
+
+
+def test_a_far_end_that_refuses_to_be_held_is_told_and_the_call_goes_on(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    far = uas(there, scenario_file="uas_unheld.xml", calls=1)
+    line = voice(there).client()
+    line.hear(type="registration", kind="registered")
+    line.say(type="call", to="100")
+    number = line.hear(type="call", state="confirmed")["call"]
+    line.say(type="hold", call=number)
+    line.hear(type="call", call=number, held=True)
+    refused = line.hear(type="call", call=number, held=False)
+    assert refused["sound_problem"] == "The call could not be put on hold. (488 Not Acceptable Here)"
+    line.say(type="hangup", call=number)
+    line.hear(type="call", call=number, state="ended")
+    assert far.finished()
 
 
 def test_digits_arrive_within_the_sound(registrar: Start, voice: Speak) -> None:

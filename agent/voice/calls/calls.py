@@ -13,9 +13,10 @@ from agent.voice.calls import outcome
 from agent.voice.calls.book import Book
 from agent.voice.calls.dialer import TRYING_PATIENCE, Dialer, Dress, Prepare, bare
 from agent.voice.calls.dialing import call_uri, emergency_number
+from agent.voice.calls.holding import Holder
 from agent.voice.calls.leg import REDIALS, Leg
 from agent.voice.calls.values import Call, Interlock, Line, Pending
-from agent.voice.events import CallEvent, MediaChanged, StackError, Trying, Wish
+from agent.voice.events import CallEvent, MediaChanged, Reinvited, StackError, Trying, Wish
 
 INCOMING_TIMEOUT: Final = 60.0
 """Seconds that an incoming call may ring before it is refused with 480."""
@@ -24,9 +25,7 @@ ORDINARY_LIMIT: Final = 3
 _ENDED_HERE: Final = say("Ended here.")
 _ENDED_EARLY: Final = say("Ended here before anybody answered.")
 _LOST: Final = say("The line had to be built anew, the call is lost.")
-_NOT_HELD: Final = say("The call could not be put on hold.")
-_NOT_RESUMED: Final = say("The call could not be resumed.")
-HUNG: Final = "dialing again: the phone line hung"
+HUNG: Final = say("dialing again: the phone line hung")
 """Of a call that a new life of the process dials."""
 _TRYING: Final = 100
 _OK: Final = 200
@@ -52,6 +51,7 @@ class Calls(Book):
         super().__init__(line, tell, callback_window)
         self._domain = domain
         self._dialer = Dialer(line, prepare, dress, self)
+        self._holder = Holder(line, self)
         self._numbers = numbers
         self._next = 1
         self.closed = ""
@@ -113,13 +113,13 @@ class Calls(Book):
             if leg.stack_id is None:
                 self.over(leg, now)
 
-    def answer(self, number: int, wish: Wish | None = None) -> None:
+    def answer(self, number: int, now: float, wish: Wish | None = None) -> None:
         """Answer an incoming call, the others go on hold; ValueError if there is none."""
         leg, stack_id = self._incoming_leg(number)
         if wish is not None:
             leg.wish = wish
             leg.call = replace(leg.call, record=wish.record.name if wish.record else None)
-        self._hold_others(leg)
+        self._hold_others(leg, now)
         self._ask(say("The call could not be answered."), lambda: self._line.answer(stack_id, _OK))
 
     def reject(self, number: int, *, busy: bool) -> None:
@@ -131,19 +131,19 @@ class Calls(Book):
         )
 
     def hold(self, number: int, now: float, *, on: bool) -> None:
-        """Put a call on hold or take it back, the others then go on hold; ValueError when that cannot be."""
+        """Put a call on hold or take it back, the others then go on hold; ValueError when that cannot be.
+
+        The newest wish counts: while the far end has not answered the one before, it waits for that.
+        """
         leg = self._leg(number)
         if leg.call.emergency:
             raise ValueError(say("An emergency call is never put on hold."))
         if not leg.answered or leg.stack_id is None:
             raise ValueError(say("Only a call that was answered can be put on hold."))
-        if leg.call.held is on:
-            return
         if not on:
             self._refuse_ordinary(leg)
-            self._hold_others(leg)
-        self._hold(leg, leg.stack_id, on=on)
-        self.change(leg, now, held=on)
+            self._hold_others(leg, now)
+        self._holder.want(leg, now, on=on)
 
     def digits(self, number: int, digits: str) -> None:
         """Send digits; ValueError when there is nobody to hear them."""
@@ -155,12 +155,15 @@ class Calls(Book):
 
     # ------------------------------------------------------------------ what the stack says
 
-    def on_event(self, event: CallEvent | MediaChanged | Trying, now: float) -> None:
+    def on_event(self, event: CallEvent | MediaChanged | Trying | Reinvited, now: float) -> None:
         """Take what the stack says about a call."""
         leg = next((leg for leg in self._legs.values() if leg.stack_id == event.call), None)
         match event:
             case Trying():
                 self._heard_of(leg, now)
+            case Reinvited():
+                if leg is not None and leg.answered:
+                    self._holder.refused(leg, event, now)
             case MediaChanged():
                 self._media(leg, event, now)
             case CallEvent() if leg is not None:
@@ -211,13 +214,15 @@ class Calls(Book):
             if leg.deadline is not None and now >= leg.deadline:
                 leg.deadline = None
                 self._overdue(leg, now)
+            if leg.hold.due is not None and now >= leg.hold.due:
+                self._holder.settle(leg, now)
         over = self.window_end()
         if over is not None and now >= over:
             self.set_interlock(Interlock())
 
     def next_due(self) -> float | None:
         """Return the earliest moment at which `tick()` has something to do."""
-        moments = [moment for leg in self._legs.values() for moment in (leg.redial_at, leg.deadline)]
+        moments = [moment for leg in self._legs.values() for moment in (leg.redial_at, leg.deadline, leg.hold.due)]
         return min((moment for moment in (*moments, self.window_end()) if moment is not None), default=None)
 
     # ------------------------------------------------------------------ inside: dialing
@@ -240,7 +245,7 @@ class Calls(Book):
                 if not other.call.emergency or (other.call.to, leg.call.to) == ("933", "911"):
                     self._end_leg(other, say("Ended for an emergency call."))
         else:
-            self._hold_others(leg)
+            self._hold_others(leg, now)
         self._legs[leg.call.number] = leg
         self.change(leg, now)
         self._dialer.dial(leg, now)
@@ -318,6 +323,7 @@ class Calls(Book):
         changes = {"held": event.held, "held_by_peer": event.held_by_peer, "sound_problem": problem}
         if any(getattr(leg.call, name) != value for name, value in changes.items()):
             self.change(leg, now, **changes)
+        self._holder.is_now(leg, now, held=event.held)
 
     # ------------------------------------------------------------------ inside
 
@@ -335,17 +341,11 @@ class Calls(Book):
             raise ValueError(say("There is no such incoming call."))
         return leg, leg.stack_id
 
-    def _hold_others(self, leg: Leg) -> None:
+    def _hold_others(self, leg: Leg, now: float) -> None:
+        """Hold the others; one that cannot be held yet is mixed in for so long."""
         for other in self._legs.values():
-            if other is leg or other.call.emergency or other.call.held or not other.answered or not other.wanted:
-                continue
-            if other.stack_id is not None:
-                with contextlib.suppress(ValueError):  # a call that cannot be held now is mixed in
-                    self._hold(other, other.stack_id, on=True)
-
-    def _hold(self, leg: Leg, stack_id: int, *, on: bool) -> None:
-        self._ask(_NOT_HELD if on else _NOT_RESUMED, lambda: self._line.hold(stack_id, on=on))
-        leg.call = replace(leg.call, held=on)
+            if other is not leg and not other.call.emergency and other.answered and other.wanted:
+                self._holder.want(other, now, on=True)
 
     def _ask(self, otherwise: str, action: Callable[[], None]) -> None:
         try:

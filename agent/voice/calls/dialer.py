@@ -25,7 +25,7 @@ CROWD: Final = 16
 room for 64, and a build with assertions ends the process for the 65th. Nobody dials that fast by hand."""
 BREATH: Final = 0.6
 """Seconds."""
-SILENT: Final = "dialing again: no answer"
+SILENT: Final = say("dialing again: no answer")
 """Of a call whose INVITE nobody answered."""
 
 Dress = Callable[[Call, str], Dial]

@@ -20,6 +20,20 @@ ORDINARY_REDIALS: Final = 1
 
 
 @dataclass(slots=True)
+class Hold:
+    """How a call stands with being held here."""
+
+    wanted: bool = False
+    asked: bool = False
+    """What the last re-INVITE said."""
+    real: bool = False
+    """What both sides agreed on last."""
+    due: float | None = None
+    """When to try again."""
+    until: float = 0.0
+
+
+@dataclass(slots=True)
 class Leg:
     """One call and its life inside the stack."""
 
@@ -38,6 +52,7 @@ class Leg:
     """The next hop said 100 Trying or more to the INVITE that is out."""
     carried: bool = False
     """The path changed while it was ringing: it will die of that."""
+    hold: Hold = field(default_factory=Hold)
     here: str = ""
     """Why this side ended it, a sentence."""
 

@@ -30,7 +30,7 @@ _REFUSALS: Final = {
 
 def cut_off(number: str) -> str:
     """Return why an emergency call that was answered is dialed again."""
-    return f"The call was cut off on this side; {number} is being dialed again. Stay on the phone."
+    return say("The call was cut off on this side; {number} is being dialed again. Stay on the phone.", number=number)
 
 
 def lost_call(call: Call) -> Call:

@@ -19,6 +19,7 @@ from agent.voice.events import (
     DigitHeard,
     MediaChanged,
     RegisterResult,
+    Reinvited,
     StackEvent,
     Trying,
 )
@@ -28,6 +29,9 @@ RINGING = 180
 REFUSED = 503
 """What a registration over a connection to somebody else counts as (RFC 5922 7.3)."""
 TRYING = 100
+REDIRECTED = 300
+CHALLENGES = (401, 407)
+"""PJSIP answers these itself."""
 Inbox = deque[StackEvent]
 _STATES: dict[int, CallState] = {
     pj.PJSIP_INV_STATE_CALLING: "calling",
@@ -118,10 +122,16 @@ class Leg(pj.Call):  # type: ignore[misc]
         )
 
     def onCallTsxState(self, prm: Any) -> None:  # noqa: N802
-        """PJSIP's name. A 100 changes no state of the call, but tells that the next hop lives."""
+        """PJSIP's name. Neither a 100 nor a refused re-INVITE changes the state of the call."""
         transaction = prm.e.body.tsxState.tsx
-        if transaction.statusCode == TRYING and transaction.role == pj.PJSIP_ROLE_UAC:
+        code = int(transaction.statusCode)
+        if transaction.role != pj.PJSIP_ROLE_UAC:
+            return
+        if code == TRYING:
             self._inbox.append(Trying(self.number, self._life))
+        completed = transaction.method == "INVITE" and transaction.state == pj.PJSIP_TSX_STATE_COMPLETED
+        if completed and code >= REDIRECTED and code not in CHALLENGES:
+            self._inbox.append(Reinvited(self.number, code, str(transaction.statusText), self._life))
 
     def onDtmfDigit(self, prm: Any) -> None:  # noqa: N802
         """PJSIP's name."""

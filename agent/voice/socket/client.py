@@ -276,6 +276,7 @@ def call_view(message: Message, before: CallView | None = None, life: str = "") 
         sound_problem=_text(message.get("sound_problem")) or None,
         ended=_text(message.get("ended")),
         refused=_text(message.get("refused")) or None,
+        again=_text(message.get("again")) or None,
         name=f"{number}@{began:.3f}" if began else f"{number}@{life}",
         sound=_sound(message.get("sound")) or (before.sound if before else None),
     )

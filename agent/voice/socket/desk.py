@@ -221,7 +221,7 @@ class Desk:
         number, wish = protocol.number(message, "call"), None
         if message.get("record") is not None or message.get("play") is not None:
             wish = self._wish(message)
-        self._service.calls.answer(number, wish)
+        self._service.calls.answer(number, time.monotonic(), wish)
         self._service.pump.hurry()
 
     def _reject(self, client: Client, message: Message) -> None:  # noqa: ARG002
@@ -235,10 +235,12 @@ class Desk:
 
     def _hold(self, client: Client, message: Message) -> None:  # noqa: ARG002
         self._service.calls.hold(protocol.number(message, "call"), time.monotonic(), on=True)
+        self._service.occupied()
         self._service.pump.hurry()
 
     def _resume(self, client: Client, message: Message) -> None:  # noqa: ARG002
         self._service.calls.hold(protocol.number(message, "call"), time.monotonic(), on=False)
+        self._service.occupied()
         self._service.pump.hurry()
 
     def _digits(self, client: Client, message: Message) -> None:  # noqa: ARG002
