@@ -209,6 +209,10 @@ class Uas:
         """Return whether one for one call saw its call through, ACK and BYE included."""
         return self._process.wait(PATIENCE) == 0
 
+    def pause(self, *, on: bool) -> None:
+        """Answer nothing for a while, then all that came."""
+        self._process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop answering."""
         self._process.kill()
