@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -91,6 +93,21 @@ def test_bars_and_marks_that_nobody_could_tell_apart_are_drawn_once() -> None:
         timeline([state(24, "bound"), state(12, "fault"), state(11, "bound")], [], NOON - 24 * HOUR, NOON), None
     )
     assert [len(lane.bars) for lane in kept.lanes] == [2, 1], "an hour is not swallowed"
+
+
+def test_ticks_stand_at_the_hours_that_clocks_showed_on_the_day_when_they_were_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    try:
+        until = datetime(2026, 11, 1, 20, tzinfo=UTC).timestamp()  # noon there; 02:00 was 01:00 again that night
+        drawn = picture(timeline([], [], until - 24 * HOUR, until), None)
+        assert drawn.ticks == (("20.833%", "18:00"), ("45.833%", "00:00"), ("75.000%", "06:00"), ("100.000%", "12:00"))
+        assert picture(timeline([], [], until - 7 * 24 * HOUR, until), None).ticks[0] == ("6.548%", "26 Oct")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 # ------------------------------------------------------------------ on disk

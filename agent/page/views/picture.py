@@ -111,7 +111,7 @@ def _ticks(line: Timeline, zone: tzinfo | None) -> tuple[tuple[str, str], ...]:
     """Return ticks every six hours of a day, every day of a week, every week of a month."""
     length = line.until - line.since
     step = timedelta(hours=6) if length <= DAY else timedelta(days=1 if length <= 7 * DAY else 7)
-    now = datetime.fromtimestamp(line.until, zone).astimezone(zone)
+    now = datetime.fromtimestamp(line.until, zone)  # without a zone: the device's, as it was at each time
     at = now.replace(minute=0, second=0, microsecond=0, hour=now.hour // 6 * 6 if length <= DAY else 0)
     found = []
     while at.timestamp() > line.since:
