@@ -27,7 +27,8 @@ class Problems:
         if configuration:
             lines = sentences(*configuration)
             incomplete = say("The configuration is not complete: {lines}", lines=lines)
-            self.open["configuration"] = sentences(incomplete, _EMERGENCY)
+            nowhere = any("sip.registrar: " in line for line in configuration)
+            self.open["configuration"] = incomplete if nowhere else sentences(incomplete, _EMERGENCY)
 
     def set(self, code: str, sentence: str | None) -> None:
         """Say a problem, or with None that it is over."""

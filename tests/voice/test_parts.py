@@ -9,6 +9,7 @@ import pytest
 
 from agent.model import VoiceInstruction
 from agent.voice import state, watch
+from agent.voice.problems import Problems
 from agent.voice.registration import sip
 from agent.voice.watchdog import Watchdog
 
@@ -72,3 +73,13 @@ def test_failure_14_the_watchdog_fires_on_silence_and_not_for_a_call() -> None:
     assert not patient.is_set()
     silent.stop()
     in_call.stop()
+
+
+@pytest.mark.parametrize(("wrong", "attempted"), [("sip.registrar: must name it", False), ("sip.port: must be", True)])
+def test_nothing_is_said_to_be_attempted_where_there_is_nowhere_to_call(
+    wrong: str,
+    attempted: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    said = Problems([wrong], lambda _code, _sentence: None).open["configuration"]
+    assert wrong in said
+    assert ("Emergency calls are still attempted." in said) is attempted
