@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from agent.control import DecisionRecord
 from agent.light.timeline import Mark, State, timeline
 from agent.model import CivicAddress, StatusKind
+from agent.notify.book import NoticeBook
 from agent.page.views.export import as_csv, as_json, cell, history
 from agent.page.views.picture import picture
 from agent.say import say
 from agent.storage.store import DecisionRow, Store
+from tests.notify.samples import notice
 
 NOON = 1_795_500_000.0
 HOUR = 3600.0
@@ -149,6 +151,19 @@ def test_moves_confirmations_and_gaps_are_marked() -> None:
     assert [(one.kind, one.at - NOON) for one in marks] == [("moved", 3), ("confirmed", 9), ("gap", 10)]
     assert marks[0].text == "Moved to another place: link eth0 lost."
     assert store.past.marks(NOON + 4)[0].kind == "confirmed"
+
+
+def test_a_test_call_is_not_marked_as_an_emergency_and_is_marked_once() -> None:
+    store = Store(None)
+    book = NoticeBook(store)
+    for number, (dialed, after) in enumerate((("911", 0), ("933", 100), ("933", 501))):
+        made = notice(uid=f"n{number}", call=f"c{number}", number=dialed, test=dialed == "933", dialed_at=NOON + after)
+        book.save(made)
+    with store.transaction() as db:
+        db.execute("INSERT INTO test_calls (at, evidence) VALUES (?, '')", (NOON + 500,))
+    marks = store.past.marks(NOON - 1)
+    assert [(one.kind, one.at - NOON) for one in marks] == [("call", 0), ("test", 100), ("test", 500)]
+    assert [one.text for one in marks] == ["Emergency call.", "Test call to 933.", "Test call to 933."]
 
 
 # ------------------------------------------------------------------ files

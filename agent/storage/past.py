@@ -18,6 +18,8 @@ KEEP = 20_000
 """Rows: a year of an ordinary device, some days of one that flaps all the time; four megabytes."""
 MAX_WAITING = 1000
 """Changes that wait for the disk: a disk that fails for hours costs records, not memory."""
+SAME_CALL = 30.0
+"""Seconds between the order to make a test call and its dialing, at most; the next one cannot be dialed as soon."""
 OFF = "off"
 """The kind of a stretch in which the agent did not run: nobody knows what was the case."""
 _ALIVE = "alive"
@@ -126,11 +128,15 @@ class Past:
         ]
 
     def _calls(self, since: float) -> list[Mark]:
-        calls = self._db.execute("SELECT dialed_at FROM notices WHERE dialed_at >= ?", (since,))
-        tests = self._db.execute("SELECT at FROM test_calls WHERE at >= ?", (since,))
+        told = self._db.execute(
+            "SELECT dialed_at, json_extract(notice, '$.test') FROM notices WHERE dialed_at >= ?", (since,)
+        ).fetchall()
+        tests = [row[0] for row in self._db.execute("SELECT at FROM test_calls WHERE at >= ?", (since,))]
+        # 933 dialed by hand is told, too, and has no test call of its own
+        tests += [at for at, is_test in told if is_test and not any(abs(at - one) < SAME_CALL for one in tests)]
         return [
-            *(Mark(row[0], "call", say("Emergency call.")) for row in calls),
-            *(Mark(row[0], "test", say("Test call to 933.")) for row in tests),
+            *(Mark(at, "call", say("Emergency call.")) for at, is_test in told if not is_test),
+            *(Mark(at, "test", say("Test call to 933.")) for at in tests),
         ]
 
     def _gaps(self, since: float) -> list[Mark]:
