@@ -9,6 +9,7 @@ from agent import __version__
 from agent.calling import Calling
 from agent.choices import likely
 from agent.clock import SANE_WALL
+from agent.config.settings import DeviceSettings
 from agent.control import DecisionRecord, Delivery, NoticeRecord, Overview, PlaceRecord, SavedAddress
 from agent.dialstack.ports import AddressApi
 from agent.engine import Engine
@@ -69,7 +70,7 @@ class Desk:
             network=network_sentence(engine.network),
             exposure_since=engine.exposure.since_wall,
             last_exposure=engine.exposure.last_seconds,
-            device=engine.settings.device.name,
+            device=_called(engine.settings.device.name),
             mobility=engine.settings.device.mobility,
             version=__version__,
             interlock=engine.voice.interlock,
@@ -322,3 +323,8 @@ class Desk:
 
 def _evidence(item: Observation) -> str:
     return f"{item.kind} {item.value} on {item.interface}"
+
+
+def _called(name: str) -> str:
+    """Return what the phone is called; the name that nobody chose is told in the reader's language."""
+    return say("this phone") if name == DeviceSettings().name else name

@@ -4,12 +4,12 @@
 database and JSON get it as it is. It also remembers what it was made of, so that the page can tell it in Spanish or
 French (`agent/page/language.py`). The first argument is always a literal: it is the key of the catalogs, which
 `make translations` collects (agent/page/I18N.md). Values may be sentences themselves. What is joined by hand (`+`,
-`" ".join`, f-strings) forgets what it was made of: join with `sentences`.
+`" ".join`, f-strings) forgets what it was made of: join with `sentences` or `listed`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -56,6 +56,12 @@ def sentences(*parts: str) -> Said:
     """Return sentences one after the other; empty ones are left out."""
     kept = [part for part in parts if part]
     return Said(" ".join(kept), "", {str(number): part for number, part in enumerate(kept)})
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a list in a sentence; they may be sentences themselves."""
+    first, *rest = [*names] or [""]
+    return say("{first}, {rest}", first=first, rest=listed(rest)) if rest else first
 
 
 def said(error: Exception) -> str:

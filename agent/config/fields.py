@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -137,6 +138,10 @@ def read(known: tuple[Field, ...], given: Mapping[str, str]) -> tuple[dict[str, 
     return values, secrets
 
 
+_COMMA = re.compile(r"[0-9]+,[0-9]{1,2}")
+"""A number as it is written in French; three places behind a comma are thousands elsewhere, and refused."""
+
+
 def _value(kind: Kind, text: str) -> object:
     """Return the TOML value of a text; what does not fit stays a text, for the validator to refuse."""
     if kind is Kind.SWITCH:
@@ -146,7 +151,7 @@ def _value(kind: Kind, text: str) -> object:
     if kind is Kind.NUMBER:
         for number in (int, float):
             try:
-                return number(text)
+                return number(text.replace(",", ".") if _COMMA.fullmatch(text) else text)
             except ValueError:
                 continue
     return text

@@ -27,7 +27,7 @@ def read_secret(file: Path | None, credential: str) -> str:
             ) from error
         if text:
             return text
-    where = str(file) if file else f"the systemd credential {credential}"
+    where = str(file) if file else say("the systemd credential {name}", name=credential)
     raise NeedsHuman(
         say("The secret {credential} is missing: {where} is not there or empty.", credential=credential, where=where),
         todo=say("Put it there; nothing needs to be restarted."),

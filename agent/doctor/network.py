@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from agent.doctor.result import NO_CALL, Result, fail, ok, skip, warn
 from agent.doctor.world import World
+from agent.light.wording import KINDS
 from agent.model import LinkKind
 from agent.network.netlink import Reader
 from agent.network.resolve import look_up
 from agent.network.snapshot import build
 from agent.network.solicit import solicit
-from agent.say import say
+from agent.say import listed, say
 
 LOOKUP = 4.0
 """Seconds for a name: a dead name server is known by then."""
@@ -49,7 +50,13 @@ async def link(world: World) -> Result:
     cards = [one for one in world.snapshot.links if one.kind in CARRIERS]
     up = [one for one in cards if one.usable]
     if up:
-        return ok("link", say("Connected: {names}.", names=", ".join(f"{one.name} ({one.kind})" for one in up)))
+        return ok(
+            "link",
+            say(
+                "Connected: {names}.",
+                names=listed(say("{name} ({kind})", name=one.name, kind=KINDS[one.kind]) for one in up),
+            ),
+        )
     if not cards:
         return fail(
             "link", say("This device has no network interface."), NO_CALL, say("Have the device looked at."), "no_card"

@@ -101,10 +101,14 @@ def _weight(parameters: str) -> float:
 
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer people in their language and programs in English."""
-    for_program = request.path.startswith("/api/")
-    with speaking(ENGLISH if for_program else of(request)):
-        return await handler(request)
+    """Answer people in their language and programs in English; pages say which one it is (RFC 9110 8.5, 12.5.5)."""
+    chosen = ENGLISH if request.path.startswith("/api/") else of(request)
+    with speaking(chosen):
+        response = await handler(request)
+    if not response.prepared and response.content_type == "text/html":
+        response.headers["Content-Language"] = chosen.code
+        response.headers["Vary"] = "Accept-Language, Cookie"
+    return response
 
 
 def came_from(request: web.BaseRequest) -> str:

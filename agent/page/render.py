@@ -20,6 +20,7 @@ from agent.page import language, words
 from agent.page.access.visitor import current
 from agent.page.views import settings_words
 from agent.people import who
+from agent.say import listed
 from agent.surroundings import SOURCES, UNASKED
 
 FOLDER = Path(__file__).parent
@@ -90,6 +91,7 @@ class Renderer:
             who=who,
             lost_key=lost_key,
             complete=complete,
+            listed=listed,
         )
         self._jinja.globals.update(
             Ask=Ask,

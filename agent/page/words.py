@@ -185,7 +185,15 @@ def took(seconds: float) -> str:
     """Return how long a step took: `0.4 s`, and as `duration` from ten seconds on."""
     if seconds < 0.05:  # noqa: PLR2004 - rounds to nothing
         return say("at once")
-    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)  # noqa: PLR2004 - seconds
+    if seconds < 10:  # noqa: PLR2004 - seconds
+        return say("{number} s", number=tenths(seconds))
+    return duration(seconds)
+
+
+def tenths(value: float) -> str:
+    """Return a number with one decimal place, after the mark that the reader's language has for it."""
+    whole, _, tenth = f"{value:.1f}".partition(".")
+    return say("{whole}.{tenth}", whole=whole, tenth=tenth)
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from agent.say import say_n, sentences
+from agent.storage.packed import pack, unpack
+
 KEEP = 2000
 """Rows kept of what was done, and as many of what was refused: refusals cannot wash the rest out."""
 REFUSAL_BURST = 20.0
@@ -52,15 +55,18 @@ class Audit:
                 return
             self._allowance -= 1
             if self._skipped:
-                detail = f"{detail} ({self._skipped} more refusals before this one)".strip()
+                more = say_n(
+                    "(one more refusal before this one)", "({count} more refusals before this one)", self._skipped
+                )
+                detail = sentences(detail, more)
                 self._skipped = 0
-        values = (row.who, row.origin, row.action, detail)
-        who, origin, action, detail = (text[:MAX_TEXT] for text in values)
+        who, origin, action = (text[:MAX_TEXT] for text in (row.who, row.origin, row.action))
+        kept = pack(detail) if len(detail) <= MAX_TEXT else detail[:MAX_TEXT]
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.execute(
                 "INSERT INTO audit (at, who, origin, action, done, detail) VALUES (?, ?, ?, ?, ?, ?)",
-                (row.at, who, origin, action, int(row.done), detail),
+                (row.at, who, origin, action, int(row.done), kept),
             )
             self._db.execute(
                 "DELETE FROM audit WHERE done = ?1 AND id <= "
@@ -76,6 +82,6 @@ class Audit:
         """Return the newest rows, newest first."""
         found = self._db.execute("SELECT * FROM audit ORDER BY id DESC LIMIT ?", (limit,))
         return tuple(
-            AuditRow(row["at"], row["who"], row["origin"], row["action"], bool(row["done"]), row["detail"])
+            AuditRow(row["at"], row["who"], row["origin"], row["action"], bool(row["done"]), unpack(row["detail"]))
             for row in found
         )

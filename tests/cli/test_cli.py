@@ -25,9 +25,8 @@ __all__ = ["served", "shell"]
 def test_status_says_the_sentence_first(shell: Shell) -> None:
     code, out, _ = shell("status")
     assert code == 0
-    assert out.startswith(
-        "911 would send help to 123 Main St, Suite 400. That is proven on this network.\nNothing to do.\n"
-    )
+    where = "123 Main St, Suite 400, San Francisco, CA 94105"
+    assert out.startswith(f"911 sends help to {where}. Proven on this network.\nNothing to do.\n")
     assert re.search(r"^address   123 Main St, Suite 400, San Francisco, CA 94105 \(proven\)$", out, re.MULTILINE)
     assert re.search(r"^status    ready \(bound\) since ", out, re.MULTILINE)
 
@@ -40,7 +39,7 @@ def test_status_shows_question_progress_notices_and_exposure(shell: Shell, serve
     for line in (
         "Where is this phone?",
         "An emergency call is on",
-        "Checking the address: running",
+        "Place compared with known places: running",
         "notice    Damaged.",
     ):
         assert line in out
@@ -114,7 +113,7 @@ def test_confirm_asks_and_takes_no_for_an_answer(
 def test_what_the_platform_refuses_is_named_by_option(shell: Shell) -> None:
     code, out, err = shell("addresses", "add", *DEPOT_OPTIONS, "--street", "Ellm St")
     assert (code, out) == (1, "")
-    assert err.startswith("The platform could not validate this address.\nThe address in use did not change.\n")
+    assert err.startswith("The address could not be validated.\nThe address in use did not change.\n")
     assert err.endswith("\n--street  no such street in this city\n")
     code, answer = shell.json("addresses", "add")
     assert code == 1
@@ -138,7 +137,7 @@ def test_addresses_are_listed_added_cleared_and_deleted(shell: Shell, served: Th
 def test_decisions_and_places_are_shown(shell: Shell) -> None:
     code, out, _ = shell("decisions", "--limit", "5")
     assert code == 0
-    assert "Present 123 Main St, Suite 400 provisionally and ask staff." in out
+    assert "123 Main St, Suite 400, San Francisco, CA 94105 (emerg_1)" in out
     assert re.search(r"^  because   place new, fixed device$", out, re.MULTILINE)
     assert shell.json("decisions")[1]["decisions"][0]["generation"] == 3
     assert "place 1: 123 Main St, Suite 400" in shell("places")[1]

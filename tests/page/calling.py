@@ -13,6 +13,7 @@ from agent.calling import Calling
 from agent.config.settings import CallTestSettings
 from agent.model import CivicAddress, VoiceState
 from agent.refusals import Standing
+from agent.say import say
 from agent.storage.store import Store
 from agent.testcall.evidence import Subject
 from agent.testcall.shelf import Shelf
@@ -22,7 +23,10 @@ from tests.page.fake_control import NOON, OFFICE
 from tests.testcall import sounds
 
 Line = dict[str, Any]
-HERE = Subject(3, "emerg_1", OFFICE, proven=True, network="Wired network eth0.", place_id=1, anchor="192.0.2.10")
+NETWORK = say(
+    "Connected by {interface} ({kind}) as {source}.", interface="eth0", kind=say("cable"), source="192.0.2.10"
+)
+HERE = Subject(3, "emerg_1", OFFICE, proven=True, network=NETWORK, place_id=1, anchor="192.0.2.10")
 REFUSED = {"hello there": "This is neither a telephone number nor a SIP address."}
 
 
@@ -157,4 +161,4 @@ class Parts:
 
 def elsewhere(world: FakeWorld, civic: CivicAddress | None) -> None:
     """Let nothing be proven, and this be presented."""
-    world.subject = Subject(3, None, civic, proven=False, network="Wired network eth0.", place_id=1)
+    world.subject = Subject(3, None, civic, proven=False, network=NETWORK, place_id=1)

@@ -9,8 +9,11 @@ from typing import Any
 
 from agent.control import DecisionRecord, Delivery, Emergency, NoticeRecord, Overview, PlaceRecord, SavedAddress, Step
 from agent.errors import AddressGone, AddressRefused, AgentError, NeedsHuman
+from agent.light.status import NO_LOCATION, UNPROVEN
 from agent.light.timeline import Mark, State, Timeline, timeline
 from agent.model import Ask, CivicAddress, Status, StatusKind
+from agent.people import who
+from agent.say import say, sentences
 
 NOON = 1_795_500_000.0
 """Wall clock of the tests: Tue 24 Nov 2026, 06:00 UTC."""
@@ -19,32 +22,37 @@ OFFICE = CivicAddress("123", "Main St", "San Francisco", "CA", "94105", unit="Su
 SHOP = CivicAddress("77", "Harbor Blvd", "Oakland", "CA", "94607", unit="Floor 2")
 DEPOT = CivicAddress("9", "Rail Rd", "Reno", "NV", "89501")
 
+_WHERE = "123 Main St, Suite 400, San Francisco, CA 94105"
 SENTENCES = {
     StatusKind.BOUND: (
-        "911 would send help to 123 Main St, Suite 400. That is proven on this network.",
-        "Nothing to do.",
+        say("911 sends help to {where}. Proven on this network.", where=_WHERE),
+        say("Nothing to do."),
     ),
     StatusKind.PROVISIONAL: (
-        "911 would send help to 123 Main St, Suite 400, but nobody has confirmed that the phone is still there.",
-        "Please answer the question below.",
+        say("911 would send help to {where}, but nobody has confirmed that this phone is there.", where=_WHERE),
+        say("Please answer the question."),
     ),
     StatusKind.UNBOUND: (
-        "911 does not know where this phone is.",
-        "Say where the phone is. 911 calls still go out; say where you are.",
+        sentences(say("This phone is in a place that nobody has confirmed."), NO_LOCATION),
+        say("Please answer the question."),
     ),
-    StatusKind.CONNECTING: ("911 may not know yet where this phone is.", "The phone is connecting; wait a moment."),
-    StatusKind.OFFLINE: ("This phone has no network: it cannot call anybody.", "Plug the network cable in again."),
+    StatusKind.CONNECTING: (sentences(say("The telephone line is being connected."), UNPROVEN), say("Wait a moment.")),
+    StatusKind.OFFLINE: (
+        say("This phone has no network. 911 cannot be called from it now; use another phone."),
+        say("Plug the network cable in, or check the switch and the router."),
+    ),
     StatusKind.FAULT: (
-        "911 may not know where this phone is: the platform does not accept the access token.",
-        "Call the technician. 911 calls still go out.",
+        sentences(say("The platform refused the token, and its source gives no other one."), UNPROVEN),
+        say("Look at section [token]."),
     ),
 }
+"""What the daemon says of each kind."""
 STEPS = (
-    ("network", "Looking at the network"),
-    ("address", "Checking the address"),
-    ("sip", "Registering the phone line"),
-    ("present", "Telling the platform where this phone is"),
-    ("proof", "Reading it back"),
+    ("network", say("Network found")),
+    ("place", say("Place compared with known places")),
+    ("sip", say("Telephone line connected")),
+    ("present", say("Address presented on this network")),
+    ("proof", say("Proven by reading it back")),
 )
 
 
@@ -54,7 +62,7 @@ def steps(done: int, failed: int | None = None) -> tuple[Step, ...]:
     for number, (name, label) in enumerate(STEPS):
         state = "done" if number < done else "running" if number == done else "waiting"
         state = "failed" if number == failed else state
-        found.append(Step(name, label, state, "the registrar asks for patience" if state == "failed" else ""))
+        found.append(Step(name, label, state, say("The registrar did not answer") if state == "failed" else ""))
     return tuple(found)
 
 
@@ -72,8 +80,14 @@ def overview(kind: StatusKind = StatusKind.BOUND) -> Overview:
         choices=(),
         steps=steps(2) if kind is StatusKind.CONNECTING else (),
         notices=(),
-        phone="The phone line is registered.",
-        network="Wired network eth0, gateway 192.0.2.1.",
+        phone=say("The telephone line is connected."),
+        network=say(
+            "Connected by {interface} ({kind}) as {source} through {gateway}.",
+            interface="eth0",
+            kind=say("cable"),
+            source="192.0.2.10",
+            gateway="192.0.2.1",
+        ),
         exposure_since=None if kind is StatusKind.BOUND else NOON - 600,
         last_exposure=12.0,
         device="front desk",
@@ -86,9 +100,10 @@ def overview(kind: StatusKind = StatusKind.BOUND) -> Overview:
 def notice(**changes: Any) -> NoticeRecord:
     """Return a 911 call that nobody acknowledged yet."""
     record = NoticeRecord(
-        id="notice1", number="911", test=False, headline="911 was dialed from front desk.",
-        told="911 was given 123 Main St, Suite 400, San Francisco, CA 94105. That is proven on this network.",
-        here="The phone is at 123 Main St, Suite 400, San Francisco, CA 94105. Staff confirmed that.",
+        id="notice1", number="911", test=False,
+        headline=say("{number} was dialed from {device}.", number="911", device="front desk"),
+        told=say("911 was given {address}. That is proven on this network.", address=_WHERE),
+        here=say("The phone is at {address}. Staff confirmed that.", address=_WHERE),
         callback_number="+1 415 555 0100", dialed_at=NOON - 65, answered_at=NOON - 60, ended_at=None, seconds=None,
         outcome="", callback_at=None, escalated_at=None, acknowledged_at=None, acknowledged_by="", open=True,
         late=False, deliveries=(Delivery("webhook", delivered=True, detail=""),),
@@ -138,8 +153,8 @@ class FakeControl:
 
     def __post_init__(self) -> None:
         """Begin with two saved addresses and a short past."""
-        self._save(OFFICE, "last confirmed on this network", in_use=self.now.address is not None)
-        self._save(SHOP, "used in October", in_use=False)
+        self._save(OFFICE, say("last confirmed on this network"), in_use=self.now.address is not None)
+        self._save(SHOP, say("used on this Internet connection before"), in_use=False)
         self.log.append(
             DecisionRecord(
                 at=NOON - 3600,
@@ -147,25 +162,55 @@ class FakeControl:
                 verdict="new",
                 reasons=("place_new", "fixed_device"),
                 evidence=("gateway_mac 02:00:00:00:00:01 on eth0", "subnet 192.0.2.0/24 on eth0"),
-                wanted="Present 123 Main St, Suite 400 provisionally and ask staff.",
-                cause="default route changed",
+                wanted=f"{_WHERE} (emerg_1)",
+                cause=say("path changed to {way}", way="eth0 192.0.2.10 -> 192.0.2.1"),
             )
         )
         self.states += [
-            State(NOON - 20 * 86400, "bound", "proven", "911 sends help to 123 Main St. Proven on this network."),
-            State(NOON - 9 * 3600, "offline", "no_path", "This phone has no network."),
-            State(NOON - 9 * 3600 + 40, "connecting", "registering", "The telephone line is being connected."),
-            State(NOON - 9 * 3600 + 42, "unbound", "place_new", "This phone is in a place that nobody has confirmed."),
-            State(NOON - 8 * 3600, "bound", "proven", "911 sends help to 77 Harbor Blvd. Proven on this network."),
+            State(
+                NOON - 20 * 86400,
+                "bound",
+                "proven",
+                say("911 sends help to {where}. Proven on this network.", where="123 Main St"),
+            ),
+            State(
+                NOON - 9 * 3600,
+                "offline",
+                "no_path",
+                say("This phone has no network. 911 cannot be called from it now; use another phone."),
+            ),
+            State(NOON - 9 * 3600 + 40, "connecting", "registering", say("The telephone line is being connected.")),
+            State(
+                NOON - 9 * 3600 + 42, "unbound", "place_new", say("This phone is in a place that nobody has confirmed.")
+            ),
+            State(
+                NOON - 8 * 3600,
+                "bound",
+                "proven",
+                say("911 sends help to {where}. Proven on this network.", where="77 Harbor Blvd"),
+            ),
             State(NOON - 5 * 3600, "off", "stopped", ""),
-            State(NOON - 4 * 3600, "bound", "proven", "911 sends help to 77 Harbor Blvd. Proven on this network."),
-            State(NOON - 3600, "provisional", "not_confirmed", "Nobody has confirmed that this phone is there."),
+            State(
+                NOON - 4 * 3600,
+                "bound",
+                "proven",
+                say("911 sends help to {where}. Proven on this network.", where="77 Harbor Blvd"),
+            ),
+            State(NOON - 3600, "provisional", "not_confirmed", SENTENCES[StatusKind.PROVISIONAL][0]),
         ]
         self.marks += [
-            Mark(NOON - 9 * 3600, "moved", "Moved to another place: link eth0 lost carrier."),
-            Mark(NOON - 8 * 3600, "confirmed", "Confirmed: 77 Harbor Blvd, by local screen."),
-            Mark(NOON - 7 * 3600, "test", "Test call to 933."),
-            Mark(NOON - 2 * 3600, "call", "Emergency call."),
+            Mark(
+                NOON - 9 * 3600,
+                "moved",
+                say("Moved to another place: {cause}.", cause=say("link {interface} lost carrier", interface="eth0")),
+            ),
+            Mark(
+                NOON - 8 * 3600,
+                "confirmed",
+                say("Confirmed: {address}, by {who}.", address="77 Harbor Blvd", who=who("local screen")),
+            ),
+            Mark(NOON - 7 * 3600, "test", say("Test call to 933.")),
+            Mark(NOON - 2 * 3600, "call", say("Emergency call.")),
         ]
         self.known_places.append(
             PlaceRecord(
@@ -193,7 +238,7 @@ class FakeControl:
             replace(
                 overview(kind),
                 ask=Ask.CONFIRM_PLACE,
-                question="Is this phone still at 123 Main St, Suite 400?",
+                question=say("Is this phone still at {where}?", where="123 Main St, Suite 400"),
                 choices=(*self.saved.values(), *self.lost),
             )
         )
@@ -231,11 +276,12 @@ class FakeControl:
         self._talk()
         if civic.street.startswith("Ellm"):
             raise AddressRefused(
-                "The platform could not validate this address.", fields={"street": "no such street in this city"}
+                say("The address could not be validated{said}.", said=""),
+                fields={"street": "no such street in this city"},
             )
         if civic.street == "Harbor Boulevard":
             civic = replace(civic, street="Harbor Blvd", city="Oakland")
-        return self._save(civic, "entered just now", in_use=False)
+        return self._save(civic, say("saved"), in_use=False)
 
     async def confirm(
         self, *, address_id: str | None, civic: CivicAddress | None, who: str, question_id: str | None = None
@@ -292,7 +338,7 @@ class FakeControl:
                 self.told = tuple(taken if item is one else item for item in self.told)
                 self.show(replace(self.now, alerts=tuple(item for item in self.told if item.open)))
                 return taken
-        raise NeedsHuman("There is no such notice.", code="no_such_notice")
+        raise NeedsHuman(say("There is no such notice."), code="no_such_notice")
 
     async def test_notices(self) -> tuple[Delivery, ...]:
         return self.tested
@@ -300,7 +346,9 @@ class FakeControl:
     def _get(self, address_id: str) -> SavedAddress:
         if address_id not in self.saved:
             raise AddressGone(
-                "The platform no longer has this address.", todo="Choose another one.", code="address_gone"
+                say("The platform does not know this address any more{said}.", said=""),
+                todo=say("Choose another one."),
+                code="address_gone",
             )
         return self.saved[address_id]
 

@@ -10,6 +10,7 @@ import pytest
 from agent.page.language import NAMES
 from tests.page.fake_control import FakeControl
 from tests.page.inventory import PAGES, Shown
+from tests.page.seen import english, texts
 from tests.page.serving import ThreadServer
 from tests.page.window import ARTIFACTS, CONTRAST, SMALL_TARGETS, WIDTHS, Browser, Page, Window, browser
 from tests.page.workshop import make_workshop
@@ -64,6 +65,8 @@ def test_every_page_in_every_state(code: str, browser: Browser, shared: ThreadSe
         page = looked_at(shown, one)
         assert page.evaluate("document.documentElement.lang") == code
         wrong += [f"{one.name}: {line}" for line in shown.complaints if not (one.refused and "status of 4" in line)]
+        if code != "en":
+            wrong += [f"{one.name}: English: {text}" for text in texts(page) if english(text)]
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             for width, height in WIDTHS:

@@ -8,7 +8,7 @@ import io
 import re
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from jinja2 import nodes
 
 from agent.config.schema import SCHEMA
-from agent.page import catalog, language
+from agent.page import catalog, language, words
 from agent.page.render import Renderer
 from agent.page.views.settings_words import LABELS
+from agent.say import say_n
 from tests.engine.virtual_world import World
 from tests.page.client import Client, play, post, text_of
 from tests.page.fake_control import FakeControl
@@ -88,6 +89,42 @@ def test_the_switch_wins_over_the_browser_and_comes_back_to_the_page(tmp_path: P
         assert (await post(client, "/language", page, language="tlh"))[0] == 400
 
     play(tmp_path, scenario)
+
+
+def test_pages_say_their_language_and_what_it_was_chosen_by(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        client.headers["Accept-Language"] = "fr-CA, en;q=0.5"
+        for path, language_of_it in (
+            ("/", "fr"),
+            ("/nothing", "fr"),
+            ("/api/v1/status", None),
+            ("/static/page.js", None),
+        ):
+            async with client.get(path) as answer:
+                assert answer.headers.get("Content-Language") == language_of_it, path
+                if language_of_it:
+                    assert answer.headers["Vary"] == "Accept-Language, Cookie"
+                    assert f'<html lang="{language_of_it}">' in await answer.text()
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("en", ["0.4 s", "99.5", "12 s", "1 day 2 h", "2 days", "0 days", "21 Nov 14:02", "yesterday 14:02"]),
+        ("es", ["0.4 s", "99.5", "12 s", "1 día 2 h", "2 días", "0 días", "21 nov 14:02", "ayer 14:02"]),
+        ("fr", ["0,4 s", "99,5", "12 s", "1 jour 2 h", "2 jours", "0 jour", "21 nov. 14:02", "hier 14:02"]),
+    ],
+)
+def test_numbers_times_and_plurals_are_written_as_each_language_does(code: str, said: list[str]) -> None:
+    at = datetime(2026, 11, 21, 14, 2, tzinfo=UTC).timestamp()
+    told = [
+        words.took(0.4), words.tenths(99.5), words.took(12), words.duration(93600), words.duration(172800),
+        say_n("{count} day", "{count} days", 0), words.clock_time(at, at + 5 * 86400, UTC),
+        words.clock_time(at, at + 86400, UTC),
+    ]  # fmt: skip
+    assert [language.language(code).tell(text) for text in told] == said
 
 
 def test_a_catalog_is_read_as_the_translators_tools_read_it() -> None:

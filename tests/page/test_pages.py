@@ -106,12 +106,12 @@ def test_progress_notices_and_exposure_are_shown_while_they_last(tmp_path: Path)
         control.show(working)
         page = await text_of(client, "/")
         assert 'class="step failed"' in page
-        assert "the registrar asks for patience" in page
+        assert "The registrar did not answer" in page
         assert "Database damaged." in page
         assert re.search(r"911 could have been wrong since <time[^>]*>05:50</time>", page)
         control.show(overview())
         page = await text_of(client, "/")
-        assert "Registering the phone line" not in page
+        assert "Telephone line connected" not in page
         assert "911 could have been wrong for 12 s." in page
 
     play(tmp_path, scenario)
@@ -173,7 +173,7 @@ def test_what_the_platform_refuses_stands_beside_its_field(tmp_path: Path) -> No
         page = await text_of(client, "/addresses/new")
         status, _, page = await post(client, "/addresses/new", page, **ELSEWHERE | {"street": "Ellm St"})
         assert status == 422
-        assert "The platform could not validate this address." in page
+        assert "The address could not be validated." in page
         assert "The address in use did not change." in page
         assert re.search(r'id="street-error">.*?No such street in this city\.', page, re.DOTALL)
 
@@ -240,7 +240,7 @@ def test_addresses_are_shown_as_far_as_known_when_the_platform_is_away(tmp_path:
 def test_history_says_in_words_what_was_decided_and_why(tmp_path: Path) -> None:
     async def scenario(_control: FakeControl, client: Client) -> None:
         page = await text_of(client, "/history")
-        assert "Present 123 Main St, Suite 400 provisionally and ask staff." in page
+        assert "Present 123 Main St, Suite 400, San Francisco, CA 94105." in page
         assert "Because: the place is new; the phone is set up as staying in one place." in page
         assert "Router 02:00:00:00:00:01 on eth0" in page
         assert "Confirmed yesterday 06:00 by local screen" in page

@@ -118,7 +118,8 @@ def note(request: web.BaseRequest, text: str) -> None:
 
 def noted(request: web.BaseRequest) -> str:
     """Return what was said for the audit, empty when nothing was."""
-    return str(request.get(_NOTE, ""))
+    found: str = request.get(_NOTE, "")
+    return found
 
 
 def who(request: web.BaseRequest) -> str:

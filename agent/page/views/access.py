@@ -56,6 +56,8 @@ WHO = {
     "nobody": say("not signed in"),
 }
 
+_PIN_OF = {Role.STAFF: say("staff's PIN"), Role.TECHNICIAN: say("technician's PIN")}
+
 
 @dataclass(frozen=True, slots=True)
 class AccessState:
@@ -116,16 +118,16 @@ class AccessViews:
         try:
             role = await self._access.sign_in(request, fields.get("pin", "").strip())
         except (WrongPin, TooManyPins) as error:
-            guard.note(request, str(error.happened))
+            guard.note(request, error.happened)
             return self._login(request, following, error)
-        guard.note(request, f"as {role.name.lower()}")
+        guard.note(request, say("as {role}", role=WHO[role.name.lower()]))
         raise web.HTTPSeeOther(following)
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """End the session."""
         await guard.read_form(request)
         if guard.visitor(request).signed_in:
-            guard.note(request, "signed out")
+            guard.note(request, say("signed out"))
         self._access.sign_out(request)
         raise web.HTTPSeeOther("/")
 
@@ -161,7 +163,7 @@ class AccessViews:
         """Set or remove a PIN."""
         fields = await guard.read_form(request)
         role = pin_role(fields.get("role", ""))
-        guard.note(request, f"{role.name.lower()}'s PIN")
+        guard.note(request, _PIN_OF[role])
         pin = fields.get("pin", "").strip()
         try:
             if fields.get("remove"):
@@ -193,7 +195,7 @@ class AccessViews:
     async def api_set_pin(self, request: web.Request) -> web.StreamResponse:
         """Set a PIN."""
         role = pin_role(request.match_info["role"])
-        guard.note(request, f"{role.name.lower()}'s PIN")
+        guard.note(request, _PIN_OF[role])
         body = wire.decode(await guard.read_body(request), wire.PinBody)
         await self._access.set_pin(role, body.pin.strip())
         return answer(wire.Done())
@@ -201,7 +203,7 @@ class AccessViews:
     async def api_remove_pin(self, request: web.Request) -> web.StreamResponse:
         """Remove a PIN."""
         role = pin_role(request.match_info["role"])
-        guard.note(request, f"{role.name.lower()}'s PIN")
+        guard.note(request, _PIN_OF[role])
         self._access.remove_pin(role)
         return answer(wire.Done())
 

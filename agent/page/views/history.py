@@ -10,6 +10,7 @@ from aiohttp import web
 
 from agent.control import Control
 from agent.light.timeline import Timeline
+from agent.page import words
 from agent.page.access import guard
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get
@@ -69,7 +70,7 @@ class HistoryViews:
             chosen=chosen,
             line=line,
             picture=picture(line, self._renderer.zone),
-            share=f"{line.exposure.proven / known * 100:.1f}" if known else "",
+            share=words.tenths(line.exposure.proven / known * 100) if known else "",
             rows=rows[:ROWS],
             rows_left=max(0, len(rows) - ROWS),
             mark_words=MARKS,

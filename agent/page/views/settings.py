@@ -20,7 +20,7 @@ from agent.page.routes import Role, Route, get, post
 from agent.page.views.home import Flashes, html
 from agent.page.views.settings_words import Group, groups, is_first, label
 from agent.page.workshop import Workshop
-from agent.say import say
+from agent.say import listed, say
 
 HISTORY = 8
 """Changes shown."""
@@ -101,7 +101,7 @@ class SettingsViews:
         keys = await self._configuration.undo(who=guard.who(request))
         text = say("Nothing to undo.")
         if keys:
-            text = say("Taken back: {names}.", names=", ".join(label(key) for key in keys))
+            text = say("Taken back: {names}.", names=listed(label(key) for key in keys))
         self._flashes.put(guard.csrf_token(request), text)
         raise web.HTTPSeeOther("/settings")
 
@@ -148,7 +148,11 @@ class SettingsViews:
     ) -> web.Response:
         known = self._fields(group)
         keys = {field.key for field in known}
-        general = [text if not key else f"{key}: {text}" for key, text in errors.items() if key not in keys]
+        general = [
+            text if not key else say("{name}: {what}", name=key, what=text)
+            for key, text in errors.items()
+            if key not in keys
+        ]
         told = {section: title(section) for section in group.sections}
         page = self._page(
             request, "settings_group.html", group=group, fields=known, given=given, general=general, told=told,

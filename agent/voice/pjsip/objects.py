@@ -12,6 +12,7 @@ from typing import Any
 
 import pjsua2 as pj
 
+from agent.say import say
 from agent.voice.events import (
     CallEvent,
     CallState,
@@ -169,7 +170,9 @@ class Core(pj.Endpoint):  # type: ignore[misc]
             if self._peer.refused:
                 self.transportShutdown(prm.hnd)
         elif prm.state == pj.PJSIP_TP_STATE_DISCONNECTED and kind in {"tcp", "tls"}:
-            reason = self._peer.refused or f"{prm.type} connection closed ({prm.lastError})"
+            reason = self._peer.refused or say(
+                "{transport} connection closed ({status})", transport=str(prm.type), status=int(prm.lastError)
+            )
             self._inbox.append(ConnectionLost(reason, self._life))
 
 
@@ -185,9 +188,9 @@ def _refusal(info: Any, name: str) -> str:
     """Return why this peer is not `name` (RFC 5922 7.1, 7.2: no wildcards), empty if it is."""
     status = int(info.verifyStatus) & ~pj.PJ_SSL_CERT_EIDENTITY_NOT_MATCH
     if status:
-        return "certificate not trusted: " + ("; ".join(info.verifyMsgs) or hex(status))
+        return say("certificate not trusted: {why}", why="; ".join(info.verifyMsgs) or hex(status))
     certificate = info.remoteCertInfo
     names = [str(entry.name).lower() for entry in certificate.subjectAltName] or [str(certificate.subjectCn).lower()]
     if name.lower() in names:
         return ""
-    return f"certificate is for {', '.join(names) or 'nobody'}, not for {name}"
+    return say("certificate is for {names}, not for {name}", names=", ".join(names), name=name)
