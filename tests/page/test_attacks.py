@@ -233,7 +233,8 @@ def test_html_in_the_audit_and_around_the_pin_is_escaped(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "where",
     ["//evil.example", "https://evil.example", "/\\evil.example", "/x\r\nSet-Cookie: owned=1", "/x\nX: y",
-     "javascript:1", "/..//evil", "/%0d%0aX: y", ""],
+     "javascript:1", "/..//evil", "/?x", "/x?y#z", "/x?//evil", "/x?y\\z", "/x?a b", "/x?<", "//x?y",
+     "/%0d%0aX: y", ""],
 )  # fmt: skip
 def test_signing_in_leads_nowhere_else_and_adds_no_header(where: str, tmp_path: Path) -> None:
     async def scenario(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 import subprocess
 import sys
@@ -89,6 +90,22 @@ def test_the_local_screen_needs_no_pin_to_confirm_and_the_technicians_to_delete(
         assert (await post(screen, "/addresses/forget", page, address_id="emerg_1"))[0] == 303
         assert (await post(screen, "/logout", page))[0] == 303
         assert await leads_to_pin(screen, "/audit")
+
+    play_link(tmp_path, scenario)
+
+
+def test_whoever_gave_the_pin_is_led_to_where_they_wanted_to_go_with_what_they_chose(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        screen = await world.screen()
+        wanted = "/addresses/forget?address_id=emerg_1"
+        async with screen.get(wanted) as response:
+            assert response.url.path == "/login"
+            page = html.unescape(await response.text())
+        (following,) = re.findall('name="next" value="([^"]*)"', page)
+        assert following == wanted
+        status, where, _ = await post(screen, "/login", page, pin=TECHNICIAN_PIN, next=following)
+        assert (status, where) == (303, wanted)
+        assert "Forget this address?" in await text_of(screen, where)
 
     play_link(tmp_path, scenario)
 

@@ -30,8 +30,8 @@ SHOWN = 200
 """Lines of the audit on its page."""
 MAX_ROWS, MAX_DIGITS = 4000, 4
 """Lines that a program may ask for: all there are."""
-_OWN_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9/_-]{0,200}|/")
-"""Where somebody may be led after signing in: never to another host, never with a line break."""
+_OWN_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9/_-]{0,200}(\?[A-Za-z0-9_=&%.~+-]{0,400})?|/")
+"""Where somebody may be led after signing in, as it stands in a URL: never to another host, never with a line break."""
 
 ACTIONS = {
     "POST /confirm": say("Confirmed where this phone is"),
@@ -245,13 +245,13 @@ def pin_role(name: str) -> Role:
 
 
 def own_path(text: str) -> str:
-    """Return a path of our own page, the first page where it is anything else."""
+    """Return a path (and query) of our own page, the first page where it is anything else."""
     return text if _OWN_PATH.fullmatch(text) else "/"
 
 
 def to_sign_in(request: web.Request) -> web.Response:
     """Lead a browser to the PIN and afterwards to where it wanted to go."""
-    where = urlencode({"next": own_path(request.path)})
+    where = urlencode({"next": own_path(request.path_qs)})
     return web.Response(status=web.HTTPSeeOther.status_code, headers={"Location": f"/login?{where}"})
 
 
