@@ -10,19 +10,22 @@ from pathlib import Path
 
 import jinja2
 import msgspec
+from markupsafe import Markup, escape
 
 from agent.clock import Clock
 from agent.control import Overview, SavedAddress
 from agent.doctor.result import NO_CALL
-from agent.model import Ask, StatusKind
+from agent.model import Ask, CivicAddress, StatusKind
 from agent.network.named import complete
 from agent.page import language, words
 from agent.page.access.visitor import current
 from agent.page.views import settings_words
 from agent.people import who
-from agent.say import listed
+from agent.say import Said, listed
 from agent.surroundings import SOURCES, UNASKED
 
+MAX_WHOLE = 26
+"""Characters of a street that fit on one line of the narrowest screen that is not a phone's."""
 FOLDER = Path(__file__).parent
 STATIC_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -53,6 +56,15 @@ def static_files() -> dict[str, StaticFile]:
 def lost_key(choice: SavedAddress) -> str:
     """Return a name for an address that the platform lost and that has no id therefore."""
     return hashlib.sha256(msgspec.json.encode(choice.civic)).hexdigest()[:32]
+
+
+def whole(sentence: str, address: CivicAddress | None) -> Markup:
+    """Return a sentence in which a street of ordinary length is not torn between two lines."""
+    told = language.spoken().tell(sentence) if isinstance(sentence, Said) else sentence
+    street, text = words.street_line(address) if address else "", escape(told)
+    if not 0 < len(street) <= MAX_WHOLE:
+        return text
+    return text.replace(escape(street), Markup('<span class="whole">{}</span>').format(street))
 
 
 class Renderer:
@@ -90,6 +102,7 @@ class Renderer:
             wanted=words.wanted,
             who=who,
             lost_key=lost_key,
+            whole=whole,
             complete=complete,
             listed=listed,
         )
