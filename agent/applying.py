@@ -73,10 +73,13 @@ class Applier:
         return scene.voice.interlock or not (scene.voice.connected or scene.voice_overdue)
 
     async def run(self) -> None:
-        """Let in what waited as soon as an emergency is over, until cancelled."""
+        """Let in what waited as soon as an emergency is over, and forget what was replaced, until cancelled."""
         version = -1
         while True:
-            version = await self._engine.wait_change(version)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._configuration.tidies_in()):
+                    version = await self._engine.wait_change(version)
+            await self._configuration.tidy()
             if self._configuration.waiting and not self.held():
                 await self._configuration.release()
 

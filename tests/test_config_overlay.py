@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from agent.config import overlay as overlay_file
+from agent.config import vault
 from agent.config.help import agent_toml, sections
 from agent.config.load import load_layers, load_lenient, load_sip
 from agent.config.overlay import MAX_HISTORY, Overlay, OverlayDamaged
@@ -69,7 +70,7 @@ def test_undo_takes_back_version_after_version(packaged: Path) -> None:
     put(packaged, device__name=None)
     names = []
     while (made := overlay_file.read(folder)[0]).history:
-        overlay_file.write(folder, made.undone("cli", 2000.0))
+        overlay_file.write(folder, made.undone(made.history[-1], "cli", 2000.0))
         names.append((load_lenient(packaged)[0].device.name, load_lenient(packaged)[0].sip.port))
     assert names == [("two", 1), ("one", 1), ("packaged", 5060)]
 
@@ -189,7 +190,7 @@ def test_what_waits_is_in_force_only_after_it_was_let_in(packaged: Path) -> None
     put(packaged, sip__port=5070)
     waiting = overlay_file.read(folder)[0].with_values({"sip.port": 5080}, "local screen", 3.0)
     overlay_file.write(folder, waiting, waiting=True)
-    overlay_file.write_secret(folder, "sip-password", "next", waiting=True)
+    vault.write_secret(folder, "sip-password", "next", waiting=True)
     assert load_sip(packaged)[0].port == 5070
     assert load_sip(packaged)[0].password_file is None
     assert overlay_file.promote(folder)
@@ -204,7 +205,7 @@ def test_what_waits_is_in_force_only_after_it_was_let_in(packaged: Path) -> None
 def test_a_secret_entered_here_is_used_when_no_other_file_is_named(packaged: Path) -> None:
     folder = packaged.parent / "state"
     assert load_sip(packaged)[0].password_file is None
-    overlay_file.write_secret(folder, "sip-password", " hunter2 \n")
+    vault.write_secret(folder, "sip-password", " hunter2 \n")
     layers = load_layers(packaged)
     assert layers.kept == {"sip.password_file"}
     file = layers.settings.sip.password_file
@@ -212,14 +213,14 @@ def test_a_secret_entered_here_is_used_when_no_other_file_is_named(packaged: Pat
     assert file.read_text() == "hunter2"
     packaged.write_text(packaged.read_text().replace("[sip]", '[sip]\npassword_file = "/etc/other"'))
     assert load_sip(packaged)[0].password_file == Path("/etc/other")
-    overlay_file.forget_secret(folder, "sip-password")
+    vault.forget_secret(folder, "sip-password")
     assert load_layers(packaged).kept == frozenset()
 
 
 def test_s10_files_are_closed_to_others_whatever_the_umask_says(packaged: Path) -> None:
     folder = packaged.parent / "state"
     put(packaged, sip__port=5070)
-    overlay_file.write_secret(folder, "token", "hunter2")
+    vault.write_secret(folder, "token", "hunter2")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder / "secrets", *folder.rglob("*.toml"))}
     assert modes == {"secrets": 0o750, "settings.toml": 0o640}
     assert stat.S_IMODE((folder / "secrets" / "token").stat().st_mode) == 0o640

@@ -1,19 +1,23 @@
 """The configuration in force: what a person changes is checked, kept on disk, then applied, or waits for a call to end.
 
-The only writer of the overlay (`overlay.py`). Nothing is applied during an emergency (S4): until it is over, the
-files that both processes read stay as they are, and the change lies beside them.
+The only writer of the overlay (`overlay.py`) and of the secrets (`vault.py`). Nothing is applied during an emergency
+(S4): until it is over, the files that both processes read stay as they are, and the change lies beside them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets as random_names
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from agent.clock import Clock
+from agent.clock import SANE_WALL, Clock
 from agent.config import overlay as config_overlay
+from agent.config import vault
 from agent.config.load import Layers, layers_with, load_layers
-from agent.config.overlay import Overlay
+from agent.config.overlay import Overlay, Version
 from agent.config.problem import parts
 from agent.config.schema import ONLY_PACKAGED, SCHEMA, SECRET_FILES
 from agent.config.settings import Settings
@@ -23,9 +27,13 @@ from agent.say import say
 from agent.system_words import os_words
 
 WAITS = say("An emergency call or its callback time is on: the new settings are saved and wait until it is over.")
+KEEP_BEFORE = 3600.0
+"""Seconds that a secret which was replaced is kept, so that the change can be taken back: a technician's visit. No
+longer, for it may have been replaced because somebody knows it."""
 MAX_SECRET = 8 * 1024
 """Characters of a secret: a token has one or two thousand."""
 
+T = TypeVar("T")
 Apply = Callable[[Layers, Layers], Awaitable[None]]
 """Make the second layers true where the first ones were; must not raise for what the settings say."""
 
@@ -60,12 +68,14 @@ class Configuration:
         self.probe: Callable[[Settings, Settings], Mapping[str, str]] = lambda _old, _new: {}
         """Try out settings before they are kept; returns key -> what is wrong."""
         self._lock = asyncio.Lock()
+        self._forget_at: dict[Path, float] = {}
+        """Secret that was replaced -> boottime seconds at which it goes."""
+        self._watch_over(at_start=True)
 
     @property
     def waiting(self) -> bool:
         """Something is saved that is not in force yet."""
-        secrets = self.folder / config_overlay.SECRETS
-        return (self.folder / config_overlay.NEXT).exists() or any(secrets.glob("*.next"))
+        return (self.folder / config_overlay.NEXT).exists()
 
     def edited(self) -> Overlay:
         """Return the overlay that the next change builds on: what waits, else what is in force."""
@@ -77,7 +87,11 @@ class Configuration:
 
     def shown(self) -> Layers:
         """Return the layers as they will be once what waits is in force."""
-        return layers_with(self.path, self.edited(), self.folder)
+        return self.shown_as(self.edited())
+
+    def shown_as(self, overlay: Overlay) -> Layers:
+        """Return the layers as they would be with another overlay."""
+        return layers_with(self.path, overlay, self.folder)
 
     # ------------------------------------------------------------------ changing
 
@@ -96,23 +110,37 @@ class Configuration:
             for key, text in secrets.items():
                 if text is not None and self._file_of(key, base) is not None:
                     named[key] = ""
-            fresh = base.with_values(named, who, now)
-            for key in secrets:
-                fresh = fresh.touched(key, who, now)
+            names = {key: self._name_change(key) for key in secrets}
+            secrets = {key: text for key, text in secrets.items() if text is not None or names[key]}
+            fresh = base.with_values(named, who, now, {key: names[key] for key in secrets})
             self._check(base, fresh, secrets)
-            return await self._keep(fresh, secrets, who, tuple({*named, *secrets}))
+            return await self._keep(fresh, secrets, who, fresh.history[-1] if fresh.history != base.history else None)
+
+    def undoable(self) -> Version | None:
+        """Return the change that `undo` takes back, None where there is none.
+
+        Changes of secrets alone whose secret before is not kept any more are passed over.
+        """
+        history = reversed(self.edited().history)
+        return next((one for one in history if one.keys or self._is_kept(one)), None)
 
     async def undo(self, *, who: str) -> tuple[str, ...]:
-        """Take back the newest change; return its keys, none when there is none. Raises as `change`."""
+        """Take back the newest change that can be; return its keys, none when there is none. Raises as `change`."""
         async with self._lock:
-            base = self.edited()
-            if not base.history:
+            base, last = self.edited(), self.undoable()
+            if last is None:
                 return ()
-            fresh = base.undone(who, self._clock.wall())
+            if not self._is_kept(last):
+                raise NeedsHuman(
+                    say("This change cannot be taken back: the secret that it replaced is not kept any more."),
+                    emergency=say("Nothing was changed; 911 and 933 still go out."),
+                    todo=say("Set the fields again by hand, with their secret."),
+                    code="secret_gone",
+                )
+            fresh = base.undone(last, who, self._clock.wall())
             self._check(base, fresh, {})
-            keys = base.history[-1].keys
-            await self._keep(fresh, {}, who, keys)
-            return keys
+            await self._keep(fresh, await self._before(last), who, last, taken_back=True)
+            return last.names
 
     async def reset(self, keys: Iterable[str], *, who: str) -> bool:
         """Give keys back to the packaged file, with the secrets that were entered for them; see `change`."""
@@ -159,26 +187,106 @@ class Configuration:
         if fields:
             raise SettingsRefused(fields)
 
-    async def _keep(self, fresh: Overlay, secrets: Mapping[str, str | None], who: str, keys: tuple[str, ...]) -> bool:
+    async def _keep(
+        self,
+        fresh: Overlay,
+        secrets: Mapping[str, str | None],
+        who: str,
+        version: Version | None,
+        *,
+        taken_back: bool = False,
+    ) -> bool:
+        """Write it so that it waits, which is whole or not at all, then let it in unless there is an emergency (S5)."""
         waiting = self.held() or self.waiting
 
         def write() -> None:
-            for key, text in secrets.items():
-                if text is None and not waiting:
-                    config_overlay.forget_secret(self.folder, SECRET_FILES[key])
-                else:  # what waits and is empty is to be forgotten
-                    config_overlay.write_secret(self.folder, SECRET_FILES[key], text or "", waiting=waiting)
-            config_overlay.write(self.folder, fresh, waiting=waiting)
+            if not waiting:
+                vault.discard(self.folder)
+            for key, change in version.secrets.items() if version is not None and not taken_back else ():
+                if change:
+                    vault.keep_before(self.folder, SECRET_FILES[key], change)
+            for key, text in secrets.items():  # what waits and is empty is to be forgotten
+                vault.write_secret(self.folder, SECRET_FILES[key], text or "", waiting=True)
+            config_overlay.write(self.folder, fresh, waiting=True)
+            if not waiting:
+                config_overlay.promote(self.folder)
 
         await self._on_disk(write)
-        trace("settings_changed", keys=sorted(keys), who=who, waits=waiting)
+        names = version.names if version is not None else ()
+        trace("settings_changed", keys=sorted(names), who=who, waits=waiting)
         if not waiting:
             await self._reload()
+        self._watch_over()
+        await self._tidy()
         return not waiting
 
-    async def _on_disk(self, work: Callable[[], object]) -> None:
+    # ------------------------------------------------------------------ secrets that were replaced
+
+    def tidies_in(self) -> float | None:
+        """Return the seconds until `tidy` has something to do; None: nothing is kept."""
+        first = min(self._forget_at.values(), default=None)
+        return None if first is None else max(0.0, first - self._clock.boottime())
+
+    async def tidy(self) -> None:
+        """Remove the secrets that were replaced long enough ago or belong to no change; on a failing disk later."""
+        async with self._lock:
+            await self._tidy()
+
+    async def _tidy(self) -> None:
+        now = self._clock.boottime()
+        self._forget_at = {path: at for path, at in self._forget_at.items() if at > now}
+        kept = frozenset(self._forget_at)
+        with contextlib.suppress(OSError):
+            if not self.waiting:
+                vault.discard(self.folder)  # of a change that a power cut kept from being made
+            await asyncio.to_thread(vault.tidy, self.folder, kept)
+
+    def _watch_over(self, *, at_start: bool = False) -> None:
+        """Note until when each secret that was replaced is kept: only the one of the newest change of its name.
+
+        The time counts by the clock that does not step; how much of it passed before this start the wall clock has to
+        say, as far as it can be believed (failure 11).
+        """
+        newest = {key: one for one in self.edited().history for key in one.secrets}
+        now, wall, found = self._clock.boottime(), self._clock.wall(), {}
+        for key, one in newest.items():
+            path = self._files(one).get(key)
+            if path is not None and path.exists():
+                passed = wall - one.at if at_start and SANE_WALL <= one.at <= wall else 0.0
+                found[path] = self._forget_at.get(path, now + max(0.0, KEEP_BEFORE - passed))
+        self._forget_at = found
+
+    def _name_change(self, key: str) -> str:
+        """Return the name under which the secret before a change is kept; empty: there is none to keep."""
         try:
-            await asyncio.to_thread(work)
+            there = vault.newest(self.folder, SECRET_FILES[key])
+        except (OSError, ValueError):
+            there = ""
+        return random_names.token_hex(4) if there else ""
+
+    def _is_kept(self, version: Version) -> bool:
+        """Tell whether a change can be taken back as a whole."""
+        files = self._files(version).values()
+        return all(path is None or (path in self._forget_at and path.exists()) for path in files)
+
+    async def _before(self, version: Version) -> dict[str, str | None]:
+        """Return the secrets that a change replaced, None for those that were not there."""
+        files = self._files(version).items()
+        return await self._on_disk(lambda: {key: None if file is None else file.read_text() for key, file in files})
+
+    def _files(self, version: Version) -> dict[str, Path | None]:
+        """Return where the secrets are that a change replaced, None for those that were not there; by key."""
+        named = {key: name for key, name in version.secrets.items() if key in SECRET_FILES}
+        return {
+            key: vault.before_file(self.folder, SECRET_FILES[key], name) if name else None
+            for key, name in named.items()
+        }
+
+    # ------------------------------------------------------------------ on disk, and in force
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(work)
         except OSError as error:
             raise NeedsHuman(
                 say(

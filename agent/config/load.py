@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import overlay as config_overlay
-from agent.config import side
+from agent.config import side, vault
 from agent.config import values as v
 from agent.config.document import NO_FILE, Document, read
 from agent.config.overlay import Overlay
@@ -189,7 +189,7 @@ def _with_secrets(settings: Settings, folder: Path) -> tuple[Settings, frozenset
     kept = set()
     for full, name in SECRET_FILES.items():
         section, _, key = full.partition(".")
-        file = config_overlay.secret_file(folder, name)
+        file = vault.secret_file(folder, name)
         try:
             usable = getattr(getattr(settings, section), key) is None and file.is_file()
         except OSError:

@@ -2,12 +2,15 @@
 
 Both processes read it; only the agent writes it. `<paths.state>/settings.toml` holds what was changed here and nothing
 else, `settings.toml.copy` the same once more, `settings.toml.next` what waits for the end of an emergency call (S4),
-and `secrets/` one file for each secret that was entered on the page. Whatever is wrong with them, reading never raises.
+and `secrets/` one file for each secret that was entered on the page (`vault.py`). Whatever is wrong with them, reading
+never raises.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -17,6 +20,8 @@ from typing import Any, Final
 
 import tomli
 
+from agent.config import vault
+from agent.config.files import rename, replace
 from agent.config.problem import problem
 from agent.say import said, say, sentences
 from agent.system_words import os_words
@@ -24,13 +29,6 @@ from agent.system_words import os_words
 NAME: Final = "settings.toml"
 COPY: Final = "settings.toml.copy"
 NEXT: Final = "settings.toml.next"
-SECRETS: Final = "secrets"
-
-FILE_MODE: Final = 0o640
-"""Of settings and secrets. Under systemd the two processes may be two users with one shared group (`Group=`): what
-`dialstack-voice` needs (settings.toml, secrets/sip-password) is readable for that group and writable for the agent."""
-FOLDER_MODE: Final = 0o750
-"""Of `secrets/`; the state folder itself must let the same group in (`StateDirectoryMode=0750`)."""
 
 FORMAT: Final = 1
 MAX_FILE: Final = 256 * 1024
@@ -68,9 +66,18 @@ class Version:
     at: float
     who: str
     keys: tuple[str, ...]
+    """Whose values were changed."""
     before: Values = field(default_factory=dict)
     """Keys that are not in here came from the packaged file."""
     after: Values = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Key of a secret that was changed -> name of the change, under which what was before is kept for a while; empty:
+    there was none before."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return every key that was changed."""
+        return tuple(dict.fromkeys((*self.keys, *self.secrets)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +100,42 @@ class Overlay:
                 found[section] = dict(value)
         return found
 
-    def with_values(self, changes: Mapping[str, object | None], who: str, at: float) -> Overlay:
-        """Return the overlay with these values; None gives a key back to the packaged file."""
+    def revision(self) -> str:
+        """Return what tells this state from every other: times do not, a clock may be set back."""
+        changes = [(one.at, one.who, one.keys, dict(one.secrets)) for one in self.history]
+        text = json.dumps([self.values, changes], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def at_revision(self, revision: str) -> Overlay | None:
+        """Return the overlay as it was at a revision, as far back as the history goes."""
+        past = self
+        while past.revision() != revision:
+            if not past.history:
+                return None
+            past = past.undone(past.history[-1], "", 0.0)
+        return past
+
+    def with_values(
+        self, changes: Mapping[str, object | None], who: str, at: float, secrets: Mapping[str, str] | None = None
+    ) -> Overlay:
+        """Return the overlay with these values; None gives a key back to the packaged file.
+
+        `secrets` are those of `Version`.
+        """
         keys = tuple(key for key, value in changes.items() if self.values.get(key) != value)
         values = {key: value for key, value in self.values.items() if key not in keys}
         after = {key: value for key in keys if (value := changes[key]) is not None}
-        version = Version(at, who, keys, {key: self.values[key] for key in keys if key in self.values}, after)
-        history = (*self.history, version) if keys else self.history
-        changed = {**self.changed, **{key: Change(at, who) for key in keys}}
+        before = {key: self.values[key] for key in keys if key in self.values}
+        version = Version(at, who, keys, before, after, secrets or {})
+        history = (*self.history, version) if version.names else self.history
+        changed = {**self.changed, **{key: Change(at, who) for key in version.names}}
         return Overlay({**values, **after}, changed, history[-MAX_HISTORY:])
 
-    def touched(self, key: str, who: str, at: float) -> Overlay:
-        """Return the overlay with a note that something without a value (a secret) was changed."""
-        return Overlay(self.values, {**self.changed, key: Change(at, who)}, self.history)
-
-    def undone(self, who: str, at: float) -> Overlay:
-        """Return the overlay as it was before its newest version; that version is gone from the history."""
-        if not self.history:
-            return self
-        last = self.history[-1]
-        values = {key: value for key, value in self.values.items() if key not in last.keys} | dict(last.before)
-        changed = {**self.changed, **{key: Change(at, who) for key in last.keys}}
-        return Overlay(values, changed, self.history[:-1])
+    def undone(self, version: Version, who: str, at: float) -> Overlay:
+        """Return the overlay as it was before a version, which is gone from the history."""
+        values = {key: value for key, value in self.values.items() if key not in version.keys} | dict(version.before)
+        changed = {**self.changed, **{key: Change(at, who) for key in version.names}}
+        return Overlay(values, changed, tuple(one for one in self.history if one is not version))
 
 
 # ------------------------------------------------------------------ reading
@@ -176,7 +197,14 @@ def _overlay(document: dict[str, Any]) -> Overlay:
         values,
         {key: Change(float(one["at"]), str(one["who"])) for key, one in document.get("changed", {}).items()},
         tuple(
-            Version(float(one["at"]), str(one["who"]), tuple(one["keys"]), one.get("before", {}), one.get("after", {}))
+            Version(
+                float(one["at"]),
+                str(one["who"]),
+                tuple(one["keys"]),
+                one.get("before", {}),
+                one.get("after", {}),
+                {str(key): str(name) for key, name in one.get("secrets", {}).items()},
+            )
             for one in document.get("history", ())
         ),
     )
@@ -194,26 +222,22 @@ def write(folder: Path, overlay: Overlay, *, waiting: bool = False) -> None:
 
 
 def promote(folder: Path) -> bool:
-    """Put what waited into force, secrets first; return whether there was anything. Raises OSError."""
-    there = False
-    with contextlib.suppress(FileNotFoundError):
-        for path in sorted((folder / SECRETS).iterdir()):
-            if path.suffix == ".next":
-                if path.stat().st_size:
-                    path.replace(path.with_suffix(""))
-                else:
-                    forget_secret(folder, path.stem)
-                there = True
-    if not (folder / NEXT).exists():
-        return there
+    """Put what waited into force, secrets first; return whether there was anything. Raises OSError.
+
+    `NEXT` is written last and goes last: a power cut at any moment leaves all of a change to be done, or none (S5).
+    """
     try:
         waiting = read_file(folder / NEXT)
     except OverlayDamaged:
         (folder / NEXT).replace(_aside(folder / NEXT))
-        return there
-    if waiting is not None:
-        write(folder, waiting)
-    (folder / NEXT).unlink()
+        waiting = None
+    if waiting is None:
+        vault.discard(folder)
+        return False
+    vault.promote(folder)
+    with contextlib.suppress(OSError):  # no room: the file itself needs none
+        replace(folder / COPY, _text(waiting))
+    rename(folder / NEXT, folder / NAME)
     return True
 
 
@@ -241,23 +265,6 @@ def recover(folder: Path) -> str | None:
     return sentences(gone, kept)
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Replace a file in one step and wait until the disk has it; raises OSError."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), FILE_MODE)  # whatever the umask says
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _aside(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
 
@@ -268,30 +275,15 @@ def _text(overlay: Overlay) -> bytes:
     document: dict[str, Any] = {**overlay.tables()}
     document["changed"] = {key: {"at": one.at, "who": one.who} for key, one in overlay.changed.items()}
     document["history"] = [
-        {"at": one.at, "who": one.who, "keys": list(one.keys), "before": dict(one.before), "after": dict(one.after)}
+        {
+            "at": one.at,
+            "who": one.who,
+            "keys": list(one.keys),
+            "before": dict(one.before),
+            "after": dict(one.after),
+            "secrets": dict(one.secrets),
+        }
         for one in overlay.history
     ]
     document["end"] = {"format": FORMAT}
     return (_HEADER + tomli_w.dumps(document)).encode()
-
-
-# ------------------------------------------------------------------ secrets
-
-
-def secret_file(folder: Path, name: str) -> Path:
-    """Return where a secret that was entered on the page is kept."""
-    return folder / SECRETS / name
-
-
-def write_secret(folder: Path, name: str, text: str, *, waiting: bool = False) -> None:
-    """Keep a secret, durable when this returns; raises OSError. Never shown again (S10)."""
-    path = secret_file(folder, name)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    path.parent.chmod(FOLDER_MODE)
-    replace(path.with_name(f"{name}.next") if waiting else path, text.strip().encode())
-
-
-def forget_secret(folder: Path, name: str) -> None:
-    """Remove a secret that was entered on the page; raises OSError."""
-    for path in (secret_file(folder, name), secret_file(folder, f"{name}.next")):
-        path.unlink(missing_ok=True)

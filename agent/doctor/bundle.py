@@ -13,6 +13,7 @@ import tarfile
 import time
 from collections.abc import Iterable, Mapping
 
+from agent.config import vault
 from agent.config.load import Layers, describe
 from agent.config.schema import SECRET_FILES
 from agent.config.secrets import read_secret
@@ -76,8 +77,8 @@ def hide(text: str, known: Iterable[str]) -> str:
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """Return every secret that can be read here, longest first."""
-    found: set[str] = set()
+    """Return every secret that can be read here, those that wait or were replaced too, longest first."""
+    found = set(vault.texts(settings.paths.state))
     for key, credential in SECRET_FILES.items():
         section, _, name = key.partition(".")
         with contextlib.suppress(AgentError, OSError, ValueError):
@@ -100,7 +101,7 @@ def _changed(layers: Layers) -> dict[str, object]:
     return {
         "changed": {key: dataclasses.asdict(one) for key, one in overlay.changed.items()},
         "values": dict(overlay.values),
-        "history": [{"at": one.at, "who": one.who, "keys": list(one.keys)} for one in overlay.history],
+        "history": [{"at": one.at, "who": one.who, "keys": list(one.names)} for one in overlay.history],
         "entered_secrets": sorted(layers.kept),
     }
 

@@ -54,8 +54,8 @@ class Visitor:
 
     def submit(self, page_url: str, action: str, fields: Mapping[str, str]) -> tuple[int, str]:
         """Open the page with the form, send it filled in, follow the redirect; return (status of the POST, page)."""
-        token = re.search(r'name="csrf" value="([^"]+)"', self.get(page_url))
-        filled = {"csrf": token.group(1) if token else "", **fields}
+        hidden = re.findall(r'type="hidden" name="(csrf|version)" value="([^"]*)"', self.get(page_url))
+        filled = {"csrf": "", **dict(hidden), **fields}
         status, text, location = self._request("POST", action, urlencode(filled))
         return status, self.get(location) if location else text
 

@@ -42,7 +42,8 @@ def token_in(page: str) -> str:
 
 async def post(client: Client, path: str, page: str, **values: str) -> tuple[int, str, str]:
     """Send a form of that page; return status, location and body."""
-    form = {"csrf": token_in(page), **values}
+    version = re.search(r'name="version" value="([^"]*)"', page)
+    form = {"csrf": token_in(page), **({"version": version[1]} if version else {}), **values}
     async with client.post(path, data=form, allow_redirects=False) as response:
         return response.status, response.headers.get("Location", ""), await response.text()
 

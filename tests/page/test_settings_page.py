@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from agent.config import overlay as config_overlay
+from agent.config import vault
 from agent.config.schema import SCHEMA
 from agent.control import Step
 from agent.model import StatusKind
@@ -32,7 +33,7 @@ def play(folder: Path, scenario: Scenario) -> None:
     state = folder / "state"
     changes = {"sip.port": 5070, "device.name": "lobby", "device.mobility": "movable"}
     config_overlay.write(state, config_overlay.Overlay().with_values(changes, "local screen", NOON))
-    config_overlay.write_secret(state, "sip-password", SECRET)
+    vault.write_secret(state, "sip-password", SECRET)
 
     async def inside() -> None:
         control = FakeControl()
@@ -104,12 +105,73 @@ def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(tmp_path
 
 
 def test_two_technicians_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    """The second is told; what they did not touch is shown as the first one left it, and what they typed stays."""
+
     async def scenario(_: FakeControl, client: Client) -> None:
-        page = await text_of(client, "/settings/device")
-        old = version_in(page)
-        assert (await post(client, "/settings/device", page, version="0.0", **{"device.name": "mine"}))[0] == 409
-        assert version_in(page) == old
-        assert 'value="lobby"' in await text_of(client, "/settings/device")
+        mine = await text_of(client, "/settings/line")
+        old = version_in(mine)
+        seen = {"sip.port": "5070", "sip.username": "demo", "sip.expires": "120"}
+        assert (await save(client, "line", sip__port="5080", sip__expires="300"))[0] == 303
+        answer = await post(client, "/settings/line", mine, **{**seen, "sip.username": "mine"})
+        page = html.unescape(answer[2])
+        assert answer[0] == 409
+        assert "The settings were changed elsewhere meanwhile." in page
+        assert "Changed meanwhile: Port, Registration time in seconds." in page
+        assert 'name="sip.port" value="5080"' in page
+        assert 'name="sip.username" value="mine"' in page
+        assert version_in(page) != old
+        answer = await post(client, "/settings/line", page, **{**seen, "sip.port": "5080", "sip.username": "mine"})
+        assert answer[0] == 303
+        page = await text_of(client, "/settings/line")
+        assert 'name="sip.port" value="5080"' in page
+        assert 'name="sip.username" value="mine"' in page
+
+    play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("path", ["/settings/undo", "/settings/reset", "/setup/line"])
+def test_nobody_takes_back_what_they_have_not_seen(tmp_path: Path, path: str) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        page = await text_of(client, "/settings")
+        assert (await save(client, "device", device__name="Reception"))[0] == 303
+        answer = await post(client, path, page, reset="device.name", **{"sip.port": "1"})
+        assert answer[:2] == ((409, "") if path == "/setup/line" else (303, "/settings"))
+        shown = answer[2] if answer[0] == 409 else await text_of(client, "/settings")
+        assert "changed elsewhere meanwhile" in shown
+        assert 'value="Reception"' in await text_of(client, "/settings/device")
+
+    play(tmp_path, scenario)
+
+
+def test_a_switch_that_was_turned_off_stays_off_beside_a_mistake_and_secrets_are_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        status, page = await save(client, "notices", notify_email__port="0", notify_email__password_file="typed-once")
+        assert status == 422
+        switch = re.search(r'<input type="checkbox" id="notify-tests"[^>]*>', page)
+        assert switch is not None
+        assert "checked" not in switch.group(0)
+        assert "Enter secrets once more" in page
+        assert "typed-once" not in page
+
+    play(tmp_path, scenario)
+
+
+def test_s10_a_changed_secret_is_among_the_last_changes_and_can_be_taken_back(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        assert (await save(client, "line", sip__password_file="another-secret"))[0] == 303
+        page = html.unescape(await text_of(client, "/settings"))
+        assert "SIP password" in page
+        assert "This takes back: SIP password." in page
+        assert "is kept for one hour" in page
+        assert (await post(client, "/settings/undo", page))[0] == 303
+        page = await text_of(client, "/settings")
+        assert "Taken back: SIP password." in page
+        assert "is kept for one hour" not in page
+        assert SECRET not in page
+        assert "another-secret" not in page
+        assert vault.secret_file(tmp_path / "state", "sip-password").read_text() == SECRET
 
     play(tmp_path, scenario)
 

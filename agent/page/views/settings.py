@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from agent.config.current import WAITS, SettingsRefused
-from agent.config.fields import Field, fields, read
+from agent.config.fields import Field, Kind, fields, read
 from agent.config.help import title
+from agent.config.load import Layers
 from agent.config.problem import parts
 from agent.control import Control
 from agent.errors import AgentError
@@ -20,10 +21,11 @@ from agent.page.routes import Role, Route, get, post
 from agent.page.views.home import Flashes, html
 from agent.page.views.settings_words import Group, groups, is_first, label
 from agent.page.workshop import Workshop
-from agent.say import listed, say
+from agent.say import listed, say, sentences
 
 HISTORY = 8
 """Changes shown."""
+OUTDATED = say("The settings were changed elsewhere meanwhile. Look again, then save once more.")
 MOVED = say(
     "Saved. On the phone's own screen this page is on port {port} now. The port before still answers until the agent "
     "starts again: have the screen's browser open the new one."
@@ -53,7 +55,8 @@ class SettingsViews:
 
     async def index(self, request: web.Request) -> web.StreamResponse:
         """Show the groups, what waits, and the last changes."""
-        layers = self._configuration.shown()
+        configuration, last = self._configuration, self._configuration.undoable()
+        layers = configuration.shown()
         changed = {
             group.name: sum(key.partition(".")[0] in group.sections for key in (*layers.overlay.values, *layers.kept))
             for group in groups()
@@ -62,7 +65,8 @@ class SettingsViews:
         problems = [in_words(line) for line in layers.problems]
         page = self._page(
             request, "settings.html", groups=groups(), changed=changed, history=history, problems=problems,
-            damage=self._configuration.damage,
+            damage=configuration.damage, version=self._version(), secret_kept=configuration.tidies_in() is not None,
+            undoable=listed([label(key) for key in last.names]) if last is not None else "",
         )  # fmt: skip
         return html(page)
 
@@ -74,9 +78,8 @@ class SettingsViews:
         """Save what was changed in a group."""
         group = self._named(request)
         given = await guard.read_form(request)
-        if given.get("version") != self._version():
-            problem = {"": say("The settings were changed elsewhere meanwhile. Look again, then save once more.")}
-            return self._form(request, group, given, problem, 409)
+        if self._is_outdated(given):
+            return self._elsewhere(request, group, given)
         values, secrets = read(self._fields(group), given)
         if not values and not secrets:
             self._flashes.put(guard.csrf_token(request), say("Nothing was changed."))
@@ -96,8 +99,10 @@ class SettingsViews:
         raise web.HTTPSeeOther("/settings")
 
     async def undo(self, request: web.Request) -> web.StreamResponse:
-        """Take back the newest change."""
-        await guard.read_form(request)
+        """Take back the newest change, which must be the one that was shown."""
+        if self._is_outdated(await guard.read_form(request)):
+            self._flashes.put(guard.csrf_token(request), OUTDATED)
+            raise web.HTTPSeeOther("/settings")
         keys = await self._configuration.undo(who=guard.who(request))
         text = say("Nothing to undo.")
         if keys:
@@ -109,6 +114,9 @@ class SettingsViews:
         """Give one key back to the packaged file."""
         given = await guard.read_form(request)
         key = given.get("reset", "")
+        if self._is_outdated(given):
+            self._flashes.put(guard.csrf_token(request), OUTDATED)
+            raise web.HTTPSeeOther("/settings")
         group = next((one for one in groups() if key.partition(".")[0] in one.sections), None)
         if group is None:
             raise PageError(
@@ -135,24 +143,53 @@ class SettingsViews:
             raise PageError(404, say("There is no such page."), todo=todo, code="not_found")
         return found
 
-    def _fields(self, group: Group) -> tuple[Field, ...]:
-        layers = self._configuration.shown()
+    def _fields(self, group: Group, layers: Layers | None = None) -> tuple[Field, ...]:
+        layers = layers or self._configuration.shown()
         return tuple(field for section in group.sections for field in fields(layers, section))
 
     def _version(self) -> str:
-        overlay = self._configuration.edited()
-        return f"{max((one.at for one in overlay.changed.values()), default=0.0)}"
+        return self._configuration.edited().revision()
+
+    def _is_outdated(self, given: Mapping[str, str]) -> bool:
+        """Tell whether somebody else changed settings since a form was shown."""
+        return given.get("version") != self._version()
+
+    def _elsewhere(self, request: web.Request, group: Group, given: Mapping[str, str]) -> web.Response:
+        """Show the form again after somebody else changed settings: what was not touched here as it is now."""
+        now = self._configuration.edited()
+        past = now.at_revision(given.get("version", ""))
+        if past is None:
+            return self._form(request, group, given, {"": OUTDATED}, 409)
+        touched = read(self._fields(group, self._configuration.shown_as(past)), given)
+        later = now.history[len(past.history) :] if len(now.history) > len(past.history) else ()
+        names = dict.fromkeys(label(key) for one in later for key in one.names)
+        text = sentences(OUTDATED, say("Changed meanwhile: {names}.", names=listed(names)) if names else "")
+        keys = {key for part in touched for key in part}
+        mine = {field.key: given.get(field.key, "") for field in self._fields(group) if field.key in keys}
+        return self._form(request, group, mine, {"": text}, 409, whole=False)
 
     def _form(
-        self, request: web.Request, group: Group, given: Mapping[str, str], errors: Mapping[str, str], status: int
+        self,
+        request: web.Request,
+        group: Group,
+        given: Mapping[str, str],
+        errors: Mapping[str, str],
+        status: int,
+        *,
+        whole: bool = True,
     ) -> web.Response:
+        """`whole`: what is given is all of the form, so that a switch that is missing is off."""
         known = self._fields(group)
+        if errors and whole:
+            given = {field.key: "" for field in known if field.kind is Kind.SWITCH} | dict(given)
         keys = {field.key for field in known}
         general = [
             text if not key else say("{name}: {what}", name=key, what=text)
             for key, text in errors.items()
             if key not in keys
         ]
+        if errors and any(given.get(field.key) for field in known if field.kind is Kind.SECRET):
+            general.append(say("Enter secrets once more: they are never sent back to a page."))
         told = {section: title(section) for section in group.sections}
         page = self._page(
             request, "settings_group.html", group=group, fields=known, given=given, general=general, told=told,

@@ -22,7 +22,7 @@ from agent.page.render import Renderer
 from agent.page.routes import Role, Route, get, post
 from agent.page.views import forms
 from agent.page.views.home import Flashes, html
-from agent.page.views.settings import sentence
+from agent.page.views.settings import OUTDATED, sentence
 from agent.page.views.settings_words import label
 from agent.page.views.setup_steps import BY_NAME, STEPS, Progress, Step, after, judge, progress, resume
 from agent.page.workshop import Workshop
@@ -93,7 +93,7 @@ class SetupViews:
             given=given or {}, form=form or forms.blank(), settings=self._configuration.shown().settings,
             errors={key: sentence(text) for key, text in (errors or {}).items() if key in keys},
             general=[text for key, text in (errors or {}).items() if key not in keys],
-            progress=self._progress(), tested=self._workshop.tested(),
+            version=self._configuration.edited().revision(), progress=self._progress(), tested=self._workshop.tested(),
             other_user=any(one.code == "token_other_user" for one in results),
         )  # fmt: skip
         return html(page, status)
@@ -121,6 +121,8 @@ class SetupViews:
         """Save a step, then test what was learned."""
         step = self._named(request)
         given = await guard.read_form(request)
+        if given.get("version") != self._configuration.edited().revision():
+            return self._show(request, step, given, {"": OUTDATED}, status=409)
         values, secrets = read(self._fields(step), given)
         if step.name == "mobility" and given.get("device.mobility"):
             values["device.mobility"] = given["device.mobility"]  # a choice, even where it is the default
