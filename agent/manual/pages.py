@@ -156,6 +156,9 @@ The status line of `systemctl status dialstack-agent` is the sentence of the pho
 and whether that is proven. Both services tell systemd when they are ready and feed its watchdog only while they make
 progress. During an emergency call, and for the callback time after it, a stop waits.
 
+The page speaks English, Spanish and French, as the reader's browser asks or by the switch at its foot. Command line,
+journal, notices by mail or webhook, and JSON are English.
+
 dialstack-lldp.socket gives dialstack-agent, and nobody else, the socket that hears the network switch (LLDP). Without
 it the agent works, and says that a move within the building would not be noticed.
 """
