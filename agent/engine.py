@@ -178,6 +178,7 @@ class Engine:
         """Move what is told in wall time along with the clock, records from before it was set too (failure 11)."""
         self.light_since += step
         self.exposure.clock_set(step)
+        self.progress.clock_set(step)
         if self.clock.wall() >= SANE_WALL > self.clock.wall() - step:
             with self._records():
                 self._undated.correct(step)

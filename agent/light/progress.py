@@ -20,6 +20,10 @@ class Progress:
         self._turn = 0.0
         """Boottime of the last step that was done, or of the beginning."""
 
+    def clock_set(self, step: float) -> None:
+        """Move since when a step runs along with the clock."""
+        self.steps = tuple(one if one.since is None else replace(one, since=one.since + step) for one in self.steps)
+
     def follow(self, work: object, steps: Sequence[Step]) -> None:
         """Take the steps as they are now; other `work` (compared with `==`) begins anew.
 

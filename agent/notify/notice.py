@@ -8,6 +8,8 @@ from pathlib import Path
 
 from agent.model import CivicAddress
 
+STEP = 1.0
+"""Seconds by which the clock must have been set since the dialing for its time to be told anew."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -98,6 +100,12 @@ class Notice:
     acknowledged_by: str = ""
     callbacks: tuple[str, ...] = ()
     """Incoming calls that were told already, named as `call` is."""
+
+    def dialed_by(self, wall: float, boottime: float, boot: str) -> float:
+        """Return when it was dialed as the clock stands now: the time since then is right after a step, too."""
+        at = wall - (boottime - self.boot_at)
+        moved = boot == self.boot and abs(at - self.dialed_at) > STEP
+        return float(round(at)) if moved else self.dialed_at
 
     @property
     def version(self) -> int:

@@ -12,7 +12,7 @@ from agent.engine import Engine
 from agent.model import CallView
 from agent.notify import words
 from agent.notify.channels import Channel, build
-from agent.notify.notice import Call, Conveyed, Notice, Where
+from agent.notify.notice import Call, Conveyed, Notice, Where, boot_id
 from agent.notify.where import callback_number, where
 from agent.notify.worker import Notifier
 from agent.runtime.liveness import waiting
@@ -151,7 +151,7 @@ class NoticeSide:
         return Emergency(
             number=number, test=going.test if going is not None else False,
             phase="call" if going is not None else "callback" if up else "window",
-            since=notice.dialed_at if notice is not None else now.wall(),
+            since=notice.dialed_by(now.wall(), now.boottime(), boot_id()) if notice is not None else now.wall(),
             answered_at=notice.answered_at if notice is not None else None,
             until=float(round(now.wall() + until - now.monotonic())) if until is not None else None,
             here=live.here, certainty=str(live.certainty), conveyed=str(told.conveyed),

@@ -20,6 +20,7 @@ from agent.storage.store import DecisionRow, Store
 from agent.storage.undated import Undated
 from tests.dialstack.bench import client, jwt, refused
 from tests.engine.virtual_world import World
+from tests.notify.samples import notice
 
 NOW = 1_800_000_000.0
 
@@ -68,6 +69,26 @@ def test_records_from_before_the_clock_was_set_get_their_time(world: World) -> N
     assert place.last_seen > SANE_WALL
     assert NOW - 200 < world.desk.overview().status.since <= NOW
     assert not [text for text in world.desk.overview().notices if "clock" in text]
+
+
+def test_a_step_under_way_is_not_said_to_run_since_1970(world: World) -> None:
+    world.plug("office")
+    world.advance(2)
+    world.unplug()
+    world.advance(60)
+    [since] = [one.since for one in world.desk.overview().steps if one.since is not None]
+    seconds = world.clock.wall() - since
+    assert 0 < seconds < 100
+    set_clock(world, NOW)
+    [since] = [one.since for one in world.desk.overview().steps if one.since is not None]
+    assert NOW - since == pytest.approx(seconds, abs=1)
+
+
+def test_an_emergency_call_is_not_said_to_last_since_1970() -> None:
+    made = notice(dialed_at=100.0, boot="boot-1", boot_at=50.0)
+    assert made.dialed_by(160.4, 110.0, "boot-1") == 100.0, "a clock that is slewed moves nothing"
+    assert made.dialed_by(NOW, 110.0, "boot-1") == NOW - 60
+    assert made.dialed_by(NOW, 3.0, "boot-2") == 100.0, "of another boot nothing better is known"
 
 
 def test_since_when_911_could_be_wrong_moves_with_the_clock_and_its_duration_does_not(world: World) -> None:
