@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from dataclasses import replace
+from pathlib import Path
+from typing import cast
 
 import pytest
 
+from agent.doctor.checkup import CheckUp
+from agent.doctor.examine import Heard
+from agent.doctor.result import Finding, Report, Result
+from agent.doctor.world import World
 from agent.model import StatusKind
-from tests.page.fake_control import DEPOT, OFFICE, SHOP, notice, overview
+from tests.page.fake_control import DEPOT, NOON, OFFICE, SHOP, FakeControl, notice, overview
 from tests.page.serving import ThreadServer
 from tests.page.window import (
     COUNT_EVENTS,
@@ -19,6 +27,7 @@ from tests.page.window import (
     served,
     window,
 )
+from tests.page.workshop import make_workshop
 
 __all__ = ["browser", "served", "window"]
 pytestmark = pytest.mark.browser
@@ -195,3 +204,35 @@ def test_s9_a_form_on_another_site_cannot_confirm(window: Window) -> None:
     expect(window.page.get_by_text("Another web site tried to use this page.")).to_be_visible()
     assert served.control.confirmed == []
     window.requested.remove("http://evil.example/")
+
+
+def test_what_a_step_of_the_set_up_found_leads_on_without_loading_the_page_again(
+    browser: Browser, tmp_path: Path
+) -> None:
+    over = threading.Event()
+
+    async def examine(_world: World, *, only: tuple[str, ...], on_result: Heard) -> Report:
+        await asyncio.to_thread(over.wait)
+        bad = Result("token", Finding.FAIL, "The token belongs to another user.", code="token_other_user")
+        found = (bad,) if "token" in only else tuple(Result(name, Finding.OK, "Good.") for name in only)
+        on_result(found)
+        return Report(NOON, "agent", "0.1.0", found)
+
+    shop = replace(make_workshop(tmp_path), checkup=CheckUp(lambda: cast("World", None), examine))
+    with ThreadServer(FakeControl(), tmp_path, workshop=shop) as served:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{served.url}/setup/network")
+        expect(page.get_by_role("heading", name="Testing…")).to_be_visible()
+        expect(page.get_by_role("link", name="Skip for now")).to_be_visible()
+        over.set()
+        expect(page.get_by_role("link", name="Continue")).to_be_visible()
+        expect(page.get_by_role("link", name="Skip for now")).to_be_hidden()
+        expect(page.get_by_role("status")).to_have_text("Tested: it works")
+        over.clear()
+        page.goto(f"{served.url}/setup/platform")
+        page.get_by_role("button", name="Save and test").click()
+        expect(page.get_by_role("heading", name="Testing…")).to_be_visible()
+        over.set()
+        expect(page.get_by_role("button", name="Yes, be this user from now on")).to_be_visible()
+        context.close()

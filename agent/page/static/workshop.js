@@ -1,4 +1,4 @@
-// Follows a check-up that is under way: reads the page again and swaps the part that changes.
+// Follows a check-up that is under way: reads the page again, swaps the parts that change, and says how it came out.
 
 const EVERY = 700; // ms between looks
 
@@ -11,9 +11,13 @@ async function look() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.ok) {
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("poll");
-      const part = document.getElementById("poll");
-      if (fresh && part && fresh.outerHTML !== part.outerHTML) part.replaceWith(fresh);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const id of ["poll", "onward"]) {
+        const [fresh, part] = [page.getElementById(id), document.getElementById(id)];
+        if (fresh && part && fresh.outerHTML !== part.outerHTML) part.replaceWith(fresh);
+      }
+      const poll = document.getElementById("poll");
+      if (!poll.dataset.running) document.getElementById("news").textContent = poll.querySelector("h2")?.textContent ?? "";
     }
   } catch {
     // the phone is being started again, or the network changed: the next look tells
