@@ -37,14 +37,24 @@ def _entry(lines: list[str]) -> tuple[str, str] | None:
         text = line
         if not line.startswith('"'):
             keyword, _, text = line.partition(" ")
-        value = ast.literal_eval(text.strip())
-        if not isinstance(value, str) or not keyword:
+        if not keyword:
             raise ValueError(f"not a line of a catalog: {line!r}")
-        parts[keyword] = parts.get(keyword, "") + value
+        parts[keyword] = parts.get(keyword, "") + _unquoted(text.strip(), line)
     fuzzy = any(line.startswith("#,") and "fuzzy" in line for line in lines)
     if "msgid" not in parts or (fuzzy and parts["msgid"]):
         return None
     return _joined(parts)
+
+
+def _unquoted(text: str, line: str) -> str:
+    """Return what stands between the quotation marks; nearly every text has no escapes and is taken as it is."""
+    inside = text[1:-1]
+    if len(text) > 1 and text[0] == text[-1] == '"' and "\\" not in inside and '"' not in inside:
+        return inside
+    value = ast.literal_eval(text)
+    if not isinstance(value, str):
+        raise ValueError(f"not a line of a catalog: {line!r}")  # noqa: TRY004 - it is the line that is wrong
+    return value
 
 
 def _joined(parts: dict[str, str]) -> tuple[str, str] | None:
