@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from agent.page.routes import Role
+from agent.page.views.access import ACTIONS
 from tests.page.fake_control import FakeControl
 from tests.page.serving import serving
 
@@ -44,5 +45,7 @@ def test_s9_only_what_is_listed_here_is_open_to_anybody_and_to_staff(tmp_path: P
             assert {(method, path) for method, path, role in table if role is Role.ANYONE} == OPEN
             changes = {path for method, path, role in table if method not in {"GET", "HEAD"} and role is Role.STAFF}
             assert changes == FOR_STAFF
+            told = {f"{method} {path}" for method, path, _ in table if method not in {"GET", "HEAD"}}
+            assert told - {"POST /language"} <= set(ACTIONS), "the audit tells them in words"
 
     asyncio.run(inside())

@@ -33,6 +33,15 @@ MAX_ROWS, MAX_DIGITS = 4000, 4
 _OWN_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9/_-]{0,200}(\?[A-Za-z0-9_=&%.~+-]{0,400})?|/")
 """Where somebody may be led after signing in, as it stands in a URL: never to another host, never with a line break."""
 
+_TESTED_NOTICES = say("Sent a test notice")
+_CHECKED = say("Had everything checked")
+_BUNDLE = say("Took a bundle for support")
+_TEST_CALL = say("Made a test call to 933")
+_COMPARED = say("Said what a test call says")
+_CALLED, _ANSWERED, _REFUSED = say("Placed a call"), say("Answered a call"), say("Refused a call")
+_HUNG_UP, _HELD, _DIGITS = say("Hung up"), say("Put a call on hold, or took it back"), say("Sent tones")
+_SETTINGS, _SET_UP = say("Changed settings"), say("Set the phone up")
+
 ACTIONS = {
     "POST /confirm": say("Confirmed where this phone is"),
     "POST /api/v1/confirm": say("Confirmed where this phone is"),
@@ -46,6 +55,34 @@ ACTIONS = {
     "POST /access/pin": say("Changed a PIN"),
     "POST /api/v1/pins/{role}": say("Changed a PIN"),
     "DELETE /api/v1/pins/{role}": say("Removed a PIN"),
+    "POST /settings/{group}": _SETTINGS,
+    "POST /settings/reset": say("Went back to packaged settings"),
+    "POST /settings/undo": say("Undid the last change of settings"),
+    "POST /settings/restart": say("Started the agent again"),
+    "POST /setup/{step}": _SET_UP,
+    "POST /setup/address": _SET_UP,
+    "POST /setup/platform/user": say("Took over the user of the token"),
+    "POST /notices/acknowledge": say("Took care of an emergency call"),
+    "POST /api/v1/notices/{id}/acknowledge": say("Took care of an emergency call"),
+    "POST /notices/test": _TESTED_NOTICES,
+    "POST /api/v1/notices/test": _TESTED_NOTICES,
+    "POST /diagnostics": _CHECKED,
+    "POST /api/v1/diagnostics": _CHECKED,
+    "POST /diagnostics/bundle": _BUNDLE,
+    "POST /api/v1/diagnostics/bundle": _BUNDLE,
+    "POST /test": _TEST_CALL,
+    "POST /test/{number}": _COMPARED,
+    "POST /api/v1/test-calls": _TEST_CALL,
+    "POST /api/v1/test-calls/{number}/answer": _COMPARED,
+    "POST /api/v1/calls": _CALLED,
+    "POST /api/v1/calls/hangup": _HUNG_UP,
+    "POST /api/v1/calls/{call}/answer": _ANSWERED,
+    "POST /api/v1/calls/{call}/hangup": _HUNG_UP,
+    "POST /api/v1/calls/{call}/hold": _HELD,
+    "POST /api/v1/calls/{call}/resume": _HELD,
+    "POST /api/v1/calls/{call}/reject": _REFUSED,
+    "POST /api/v1/calls/{call}/dtmf": _DIGITS,
+    "POST (nothing there)": say("Asked for a page that there is not"),
 }
 """What a line of the audit says; others stand there as they were recorded."""
 WHO = {
