@@ -54,6 +54,8 @@ translations:
 	  sed -i -E '/^"(Report-Msgid-Bugs|POT-Creation|PO-Revision|Last-Translator|Language-Team|Generated-By)/d' \
 	    agent/page/locales/$$code/LC_MESSAGES/dialstack-agent.po; \
 	done
+	sed -i -z -E 's/ ("\n")?([;?!»]|:[^:])/\xc2\xa0\1\2/g; s/«("\n")? /«\1\xc2\xa0/g' \
+	  agent/page/locales/fr/LC_MESSAGES/dialstack-agent.po
 
 pjsua2:
 	@.ci/setup pjsua2

@@ -40,9 +40,11 @@ OF_OTHERS = (
     r"(123 )?Main St(, Suite 400)?(, San Francisco, CA 94105)?", r"77 Harbor (Blvd|Boulevard)(, Floor [23])?",
     r"9 Rail Rd", r"(San Francisco|Oakland|Alameda|Reno), (CA|NV) \d{5}", "Harbor Boulevard", "Harbor Blvd",
     "Ellm St", "Alameda", "Oakland", "[nN]o such street in this city", "front desk", r"\b(https?://)?(\w+\.)+(com|net|ai)\b",
+    "address of record", r"\[\w+\]", r"[«“]\s?\w+\s?[»”]",
     "demo · ", r"\(udp\)", "Suite 400, Floor 2, Room 12", r"\d{3} (OK|Busy Here)", r"`[^`]*`",
 )  # fmt: skip
-"""Addresses as they are registered, what the platform says, hosts, accounts, names that people gave, commands."""
+"""Addresses as they are registered, what the platform says, hosts, accounts, names that people gave, commands, words
+of the configuration's file."""
 THINGS = frozenset(
     [
         "SIP",

@@ -234,6 +234,13 @@ def test_every_sentence_is_collected_and_translated_with_the_same_holes(path: Pa
     assert wrong == [], "run `make translations` and fill in what is empty (I18N.md)"
 
 
+def test_french_signs_are_never_torn_from_their_words() -> None:
+    french = next(path for path in CATALOGS if "fr" in path.parts)
+    told = catalog.read(french.read_text(encoding="utf-8")).values()
+    torn = [text for text in told if re.search(r" ([;?!»]|:(?!:))|« ", HOLES.sub("", text))]
+    assert torn == [], "`make translations` puts a no-break space there"
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_no_template_says_anything_that_is_not_collected(path: Path) -> None:
     environment = jinja2.Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
