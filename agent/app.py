@@ -110,6 +110,7 @@ class App:
             self.engine.network_changed, self.engine.gap, ear=self.ear,
         )  # fmt: skip
         self.watcher.on_snapshot = access.links.see
+        self.engine.renew = self.watcher.renew
         self.applier = Applier(
             self.configuration, self.engine, self.desk, platform=self.platform, watcher=self.watcher, voice=self.voice,
             notices=self.notices, calling=self.calling, page=self.page,

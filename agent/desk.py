@@ -267,9 +267,10 @@ class Desk:
         engine = self._engine
         now = engine.clock.wall()
         place_id = engine.where.place_here(engine.network)
-        engine.store.confirm(
+        number = engine.store.confirm(
             place_id, user_id=engine.user, address_id=record.id, civic=record.civic, at=now, who=who
         )  # durable when it returns (S5)
+        engine.where.answered(number, engine.network)
         trace("confirmed", place=place_id, id=record.id, who=who)
         known = {item.id: item for item in self._saved or ()}
         self._saved = tuple({**known, record.id: record}.values())

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from agent.clock import SANE_WALL, Clock
@@ -103,6 +103,8 @@ class Engine:
         self.side_problems: tuple[str, ...] = ()
         """Sentences about mistakes in side matters, for the notices."""
         self.store_problem: str | None = None
+        self.renew: Callable[[int, str], None] = lambda _generation, _cause: None
+        """Ends a network generation that was taken for another place (`NetworkWatcher.renew`)."""
         self.light = Light(StatusKind.CONNECTING, "starting", "", "")
         self.light_since = clock.wall()
         self.exposure = Exposure(store, clock)
@@ -336,6 +338,8 @@ class Engine:
             self._load()
             self.tally.place(self.where.verdict.place_id)
         self._look_around(state)
+        if (port := self.where.contradicted) is not None and not self.voice.interlock:  # S4: it waits
+            self.renew(state.generation, say("the port of the network switch is {port}", port=port.value))
         decision = decide(self._facts(state), self.memory, self.policy)
         changed = self.decision is None or _essence(decision) != _essence(self.decision)
         self.decision = decision
@@ -344,7 +348,7 @@ class Engine:
         settled = steady and (state.evidence_complete or state.api is None)
         if self.worker is not None and settled and not self.voice.interlock:
             self.worker.want(decision.wanted)
-        here = decision.wanted.civic if settled else None
+        here = decision.wanted.civic if settled and self.where.contradicted is None else None
         self._voice_port.locate(decision.wanted.generation, here, confirmed=not decision.alert)
         if changed:
             self._record(state, decision)
@@ -439,7 +443,7 @@ class Engine:
 
     def is_proven(self) -> bool:
         """Tell whether the light may be on (S2), evaluated now."""
-        if self.network is None or self.decision is None or self.worker is None:
+        if self.network is None or self.decision is None or self.worker is None or self.where.contradicted is not None:
             return False
         ways = self.ways
         return proven(

@@ -8,6 +8,7 @@ from agent.clock import Clock
 from agent.heard import NOTHING, Heard, Hearing
 from agent.model import CivicAddress, NetworkState, Place
 from agent.network.named import differences
+from agent.network.place import PORT
 from agent.say import Said, say
 
 SILENCE = 130.0
@@ -50,7 +51,7 @@ class Surroundings:
         self.heard = state.heard if online else NOTHING
         confirmed = place.confirmation.civic if place is not None and place.confirmation is not None else None
         self.disagreement = _disagreement(self.heard, confirmed) if online else before
-        if not online or place is None or not _is_known_by_port(place) or self.heard.port is not None:
+        if not online or place is None or not _is_known_by_port(place, state) or self.heard.port is not None:
             self.unheard_since = None
         elif self.unheard_since is None:
             self.unheard_since = self._clock.monotonic()
@@ -77,8 +78,11 @@ class Surroundings:
         return tuple(found)
 
 
-def _is_known_by_port(place: Place) -> bool:
-    return any(one.kind == "switch_port" and one.on_path for one in place.observations)
+def _is_known_by_port(place: Place, state: NetworkState) -> bool:
+    """Tell whether a switch port was heard here on the interface in use; Wi-Fi beside the cable has none."""
+    path = state.sip or state.api
+    ports = [one for one in place.observations if one.kind == PORT and one.on_path]
+    return path is not None and any(one.interface == path.interface for one in ports)
 
 
 def _disagreement(heard: Heard, confirmed: CivicAddress | None) -> Disagreement | None:

@@ -19,6 +19,7 @@ that the generation was proven with. Where no gateway shows that (none known, or
 from __future__ import annotations
 
 import enum
+from collections import deque
 from dataclasses import replace
 
 from agent.config.settings import NetworkSettings
@@ -29,6 +30,10 @@ from agent.network.penalty import Pace, Penalty
 from agent.network.place import is_shared_mac, observe
 from agent.network.snapshot import EMPTY, Snapshot
 from agent.say import say
+
+RENEWALS, RENEWAL_WINDOW = 5, 600.0
+"""Generations in so many seconds that may end because a switch port contradicts (S11): whoever sends frames of ever
+other switches costs no more. The next one waits; meanwhile the light is off."""
 
 Key = tuple[str, str, str | None, int]
 """What makes two paths the same: interface, source, gateway, family."""
@@ -75,6 +80,10 @@ class Tracker:
         self._had_path = False
         self._flapping = False
         self._woke = False
+        self._renewal: str | None = None
+        """Why this generation has to end although its paths are the same."""
+        self._renewed: deque[float] = deque(maxlen=RENEWALS)
+        """When generations ended so."""
         self._cause = "start"
 
     def configure(self, settings: NetworkSettings) -> None:
@@ -114,6 +123,15 @@ class Tracker:
         self._evidence.distrust_all(now)
         self._woke = True
 
+    def renew(self, generation: int, cause: str, now: float) -> NetworkState | None:
+        """Begin a generation anew: the place is another one than it was judged to be. Flaps are penalized as ever."""
+        if generation == self._generation:
+            self._renewal = cause
+        return self.tick(now)
+
+    def _renewal_at(self, now: float) -> float:
+        return now if len(self._renewed) < RENEWALS else self._renewed[0] + RENEWAL_WINDOW
+
     # ------------------------------------------------------------------ what the watcher asks
 
     def next_timer(self, now: float) -> float | None:
@@ -127,6 +145,8 @@ class Tracker:
             times.append(self._penalty.ready_at(now))
         elif self._published and not self._published.evidence_complete:
             times.append(self._evidence_until)
+        if self._phase is Phase.STEADY and self._renewal is not None:
+            times.append(self._renewal_at(now))
         return min(times, default=None)
 
     def unproven(self) -> tuple[Path, ...]:
@@ -162,7 +182,9 @@ class Tracker:
     def _while_same(self, now: float) -> None:
         """The generation's own paths are there: were they away, and is the gateway still the same?"""
         mac, bssid = self._current_mac(), self._current_bssid()
-        if mac and mac != (self._mac or mac):
+        if self._renewal is not None and now >= self._renewal_at(now):
+            self._recover(now, self._renewal, new=True)
+        elif mac and mac != (self._mac or mac):
             self._recover(
                 now, say("the gateway's hardware address is {mac}, was {mac2}", mac=mac, mac2=self._mac), new=True
             )
@@ -220,6 +242,9 @@ class Tracker:
     def _begin(self, now: float, cause: str) -> None:
         """Start a new generation with the paths that there are."""
         self._generation += 1
+        if self._renewal is not None:
+            self._renewal = None
+            self._renewed.append(now)
         self._sip, self._api = self._snapshot.sip, self._snapshot.api
         self._mac, self._bssid = self._current_mac(), self._current_bssid()
         self._had_path = self._had_path or self._sip is not None

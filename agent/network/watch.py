@@ -92,6 +92,7 @@ class NetworkWatcher:
         self._questions = 0
         self._overrun_at: float | None = None
         self._audits: list[asyncio.Future[None]] = []
+        self._renewal: tuple[int, str] | None = None
         self._stopped_at: float | None = None
 
     async def run(self) -> None:
@@ -141,6 +142,11 @@ class NetworkWatcher:
         self._look()
         await done
 
+    def renew(self, generation: int, cause: str) -> None:
+        """Let a generation end, soon: it was taken for another place than it is. May be called by `on_state`."""
+        self._renewal = generation, cause
+        self._wake.set()
+
     # ------------------------------------------------------------------ hints
 
     def _look(self) -> None:
@@ -164,6 +170,9 @@ class NetworkWatcher:
     async def _turn(self, hints: Hints, reader: Reader) -> None:
         now = self._clock.monotonic()
         self._check_clocks(now)
+        if self._renewal is not None:
+            (generation, cause), self._renewal = self._renewal, None
+            self._publish(self._tracker.renew(generation, cause, now))
         if self._reading_due(now):
             await self._read(hints, reader)
         else:
@@ -263,6 +272,8 @@ class NetworkWatcher:
             times.append(self._next_read(now))
         if self._ask_at is not None and self._questions < MAX_QUESTIONS:
             times.append(self._ask_at)
+        if self._renewal is not None:
+            times.append(now)
         delay = max(0.0, min(times) - now)
         self._wake.clear()
         try:

@@ -163,17 +163,22 @@ class Store:
                 "UPDATE places SET anchor = ?, public_address = ? WHERE id = ?", (anchor, public_address, place_id)
             )
 
-    def confirm(
-        self, place_id: int, *, user_id: str, address_id: str, civic: CivicAddress, at: float, who: str
-    ) -> None:
-        """Record that staff confirmed an address at a place; on disk when it returns (S5)."""
+    def confirm(self, place_id: int, *, user_id: str, address_id: str, civic: CivicAddress, at: float, who: str) -> int:
+        """Record that staff confirmed an address at a place; on disk when it returns its number (S5)."""
         with self._write():
-            self._db.execute(
+            cursor = self._db.execute(
                 "INSERT INTO confirmations (place_id, user_id, address_id, civic, at, who) VALUES (?, ?, ?, ?, ?, ?)",
                 (place_id, user_id, address_id, _json(civic), at, who),
             )
             self._db.execute("UPDATE places SET anchor = NULL WHERE id = ?", (place_id,))
             self._remember(user_id, address_id, civic)
+        return int(cursor.lastrowid or 0)
+
+    def refile(self, confirmations: Sequence[int], place_id: int) -> None:
+        """File confirmations under another place: they were about that one, as evidence that came late shows."""
+        with self._write():
+            for number in confirmations:
+                self._db.execute("UPDATE confirmations SET place_id = ? WHERE id = ?", (place_id, number))
 
     # ------------------------------------------------------------------ addresses
 

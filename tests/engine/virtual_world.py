@@ -13,6 +13,7 @@ from agent.desk import Desk
 from agent.dialstack.binding import BindingWorker
 from agent.engine import Engine
 from agent.errors import AgentError
+from agent.heard import NOTHING, SwitchPort
 from agent.model import (
     CivicAddress,
     Gap,
@@ -43,14 +44,19 @@ class Site:
     name: str
     mac: str | None
     """Hardware address of the gateway; None: it does not answer, nothing identifies the place."""
+    port: str | None = None
+    """Switch port that is heard there, some time after the gateway; None: no switch speaks."""
 
 
 SITES = {
-    "office": Site("office", "02:00:00:00:00:01"),
+    "office": Site("office", "02:00:00:00:00:01", "02:00:00:00:01:00 ge1"),
+    "upstairs": Site("upstairs", "02:00:00:00:00:01", "02:00:00:00:01:00 ge2"),
     "home": Site("home", "02:00:00:00:00:02"),
     "nowhere": Site("nowhere", None),
 }
-PUBLIC = {"office": "203.0.113.10", "home": "198.51.100.20", "nowhere": "198.51.100.99"}
+TWINS = {"office": "upstairs", "upstairs": "office"}
+"""Two floors behind one router: until the port is heard, one cannot be told from the other."""
+PUBLIC = {"office": "203.0.113.10", "upstairs": "203.0.113.10", "home": "198.51.100.20", "nowhere": "198.51.100.99"}
 
 
 class World:
@@ -73,6 +79,11 @@ class World:
         self.interrupted = False
         self.evidence_after = 0.0
         """Seconds that the gateway takes to be told by its hardware address."""
+        self.port_after = 1.0
+        """Seconds after which the switch is heard; a switch that speaks no LLDP-MED takes up to thirty."""
+        self.port_heard_at: float | None = None
+        self.heard = NOTHING
+        """What else the network says."""
         self.generation_at = self.loop.time()
         self.confirmed: set[tuple[str, str]] = set()
         """(site, street) that a person confirmed; ("nowhere", generation) for places that cannot be told."""
@@ -96,6 +107,7 @@ class World:
             listener=self.engine, clock=self.clock, rng=self.rng, ways=self.engine.ways,
         )  # fmt: skip
         self.engine.worker = self.worker
+        self.engine.renew = self._renew
         notices = NoticeSide(self.engine, self.clock, self.rng, ())
         self.desk = Desk(self.engine, rest, notices)
         self.started_at = self.loop.time()
@@ -131,6 +143,30 @@ class World:
 
     # ------------------------------------------------------------------ the network
 
+    def _renew(self, generation: int, cause: str) -> None:
+        """End the generation soon, as the watcher does."""
+
+        def renew() -> None:
+            if generation == self.generation and not self.interrupted:
+                self.new_generation()
+                self.publish(cause)
+
+        self.loop.call_soon(renew)
+
+    def _plugged(self) -> None:
+        """Nothing was heard on this cable yet; the switch speaks some time later."""
+        self.port_heard_at = None
+        if self.site is None or self.site.port is None:
+            return
+        self._plug = plug = object()
+
+        def hear() -> None:
+            if self._plug is plug and self.site is not None and not self.interrupted:
+                self.port_heard_at = self.loop.time()
+                self.engine_call(lambda: self.engine.network_changed(self.state("the switch was heard")))
+
+        self.loop.call_later(self.port_after, hear)
+
     def new_generation(self) -> None:
         self.generation += 1
         self.interrupted = False
@@ -141,11 +177,25 @@ class World:
         self.site = SITES[name]
         self.new_generation()
         self._weather()
+        self._plugged()
         self.publish(f"plugged in at {name}")
+
+    def plug_silently(self, name: str) -> None:
+        """Carry the device to a site while it is switched off."""
+        self.site = SITES[name]
+        self.new_generation()
+        self._weather()
+        self._plugged()
+
+    def flap_to(self, name: str) -> None:
+        """Move the cable to another socket of the same router, faster than the grace: the network is the same."""
+        self.site = SITES[name]
+        self.flap(1.0)
 
     def unplug(self) -> None:
         """Pull the cable for longer than the grace."""
         self.site = None
+        self._plugged()
         self.new_generation()
         self._weather()
         self.publish("cable pulled")
@@ -155,12 +205,14 @@ class World:
         if self.site is None:
             return
         self.interrupted = True
+        self.port_heard_at = None
         self.platform.weather.public = None
         self.publish("carrier lost")
         self.advance(seconds)
         self.interrupted = False
         self.resumed += 1
         self._weather()
+        self._plugged()
         self.publish("carrier back")
 
     def change_wan(self, last: int) -> None:
@@ -185,11 +237,15 @@ class World:
         site = self.site
         path = None
         observations: tuple[Observation, ...] = ()
+        heard = self.heard
         if site is not None and not self.interrupted:
             path = Path("eth0", 2, "192.168.1.50", "192.168.1.1", "192.0.2.10", LinkKind.ETHERNET, 4)
             observations = (Observation("subnet", "192.168.1.0/24", "eth0", Strength.WEAK),)
             if site.mac:
                 observations += (Observation("gateway_mac", site.mac, "eth0", Strength.STRONG),)
+            if site.port and self.port_heard_at is not None:
+                observations += (Observation("switch_port", site.port, "eth0", Strength.STRONG),)
+                heard = replace(heard, ports=(SwitchPort(site.port.split(" ")[0], site.port.split(" ")[1]),))
         return NetworkState(
             generation=self.generation,
             sip=path,
@@ -200,6 +256,7 @@ class World:
             event_at=self.loop.time(),
             interrupted=self.interrupted,
             resumed=self.resumed,
+            heard=heard if path else NOTHING,
         )
 
     def publish(self, cause: str) -> None:
@@ -242,7 +299,7 @@ class World:
 
         async def act() -> bool:
             # Noted first: presentation may begin before the answer is out.
-            key = (self.here(), civic.street)
+            key = (self.here().rstrip("?"), civic.street)
             fresh = key not in self.confirmed
             self.confirmed.add(key)
             try:
@@ -259,6 +316,11 @@ class World:
         """Return the site, or the generation where the site cannot be told from others."""
         if self.site is None:
             return "unplugged"
+        if self.site.name in TWINS:
+            told = self.port_heard_at is not None and (
+                self.loop.time() - self.port_heard_at > 20 * self.platform.weather.latency
+            )
+            return self.site.name if told else f"{self.site.name}?"
         return self.site.name if self.site.mac else f"generation {self.started_at} {self.generation}"
 
     # ------------------------------------------------------------------ checking
@@ -324,8 +386,11 @@ class World:
     def _check_one(self, item: Seen) -> None:
         saved = self.platform.core.addresses.find(item.address)
         street = f"{saved.address.get('street')}" if saved else ""
-        if saved is None or (item.where, street) in self.confirmed:
+        where = (item.where or "").rstrip("?")
+        if saved is None or (where, street) in self.confirmed:
             return
+        if where != item.where and (TWINS[where], street) in self.confirmed:
+            return  # the port is not heard yet, and the router is the same
         if self.settings.device.mobility == "fixed" and street == OFFICE.street:
             return
         self.presented_wrongly.append(f"{item.at:.2f} {street} at {item.where}")
