@@ -27,7 +27,7 @@ from agent.doctor.world import World
 from agent.engine import Engine
 from agent.errors import AgentError
 from agent.metrics import Metrics
-from agent.model import CallView, StatusKind, VoiceState
+from agent.model import CallView, Gap, StatusKind, VoiceState
 from agent.network.lldp.ear import Ear
 from agent.network.place import judge
 from agent.network.watch import NetworkWatcher
@@ -107,7 +107,7 @@ class App:
         self.ear = Ear(settings.network, self.clock)
         self.watcher = NetworkWatcher(
             settings.network, settings.sip.registrar, urlsplit(settings.platform.api).hostname or "", self.clock,
-            self.engine.network_changed, self.engine.gap, ear=self.ear,
+            self.engine.network_changed, self._gap, ear=self.ear,
         )  # fmt: skip
         self.watcher.on_snapshot = access.links.see
         self.engine.renew = self.watcher.renew
@@ -115,6 +115,11 @@ class App:
             self.configuration, self.engine, self.desk, platform=self.platform, watcher=self.watcher, voice=self.voice,
             notices=self.notices, calling=self.calling, page=self.page,
         )  # fmt: skip
+
+    def _gap(self, gap: Gap) -> None:
+        self.engine.gap(gap)
+        if gap.step:
+            self.page.clock_set()
 
     def _voice_changed(self, state: VoiceState) -> None:
         self.engine.voice_changed(state)

@@ -153,6 +153,10 @@ class PageServer:
             await self.screen.use(settings)
         self._announcer.look()
 
+    def clock_set(self) -> None:
+        """Look at what depends on the date again: the wall clock was set."""
+        self.access.links.reconsider()
+
     def holds(self, port: int) -> bool:
         """Tell whether a TCP port is one of the page's own."""
         return self.screen.holds(port) or (self._link is not None and self._link.holds(port))

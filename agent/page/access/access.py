@@ -111,13 +111,13 @@ class Access:
         session_id = guard.session_cookie(request)
         if not session_id:
             return None
-        return self.sessions.find(session_id, channel, address, self._clock.monotonic(), touch=touch)
+        return self.sessions.find(session_id, channel, address, self._clock.boottime(), touch=touch)
 
     # ------------------------------------------------------------------ signing in
 
     def left(self, visitor: Visitor) -> tuple[int, float]:
         """Return how many PINs a visitor may try without waiting, and the seconds until the next one may be tried."""
-        attempts, now = self._attempts(visitor), self._clock.monotonic()
+        attempts, now = self._attempts(visitor), self._clock.boottime()
         return attempts.left(visitor.address, now), attempts.wait(visitor.address, now)
 
     async def sign_in(self, request: web.Request, pin: str) -> Role:
@@ -128,11 +128,11 @@ class Access:
         """
         visitor = guard.visitor(request)
         attempts, address = self._attempts(visitor), visitor.address
-        now = self._clock.monotonic()
+        now = self._clock.boottime()
         if not attempts.begin(address, now):
             raise TooManyPins(attempts.wait(address, now))
         role = await self.pins.check(pin, PIN_ROLES if visitor.channel is Channel.LINK else (Role.TECHNICIAN,))
-        now = self._clock.monotonic()
+        now = self._clock.boottime()
         if role is None:
             log.warning("a wrong PIN was tried by %s", address or "somebody at the phone's own screen")
             raise WrongPin(attempts.left(address, now), attempts.wait(address, now))
@@ -151,7 +151,7 @@ class Access:
         """Give whoever just changed a PIN a new session: everybody's has ended."""
         visitor = guard.visitor(request)
         if visitor.signed_in:
-            now = self._clock.monotonic()
+            now = self._clock.boottime()
             opened = self.sessions.open(visitor.role, visitor.channel, visitor.address, now)
             guard.begin_session(request, opened)
 

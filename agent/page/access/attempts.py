@@ -30,7 +30,7 @@ class Record:
 
     wrong: int = 0
     last: float = float("-inf")
-    """Monotonic seconds of its last wrong PIN."""
+    """Boottime seconds of its last wrong PIN."""
 
     def delay(self, longest: float) -> float:
         """Return the seconds that the next try must keep from the last one."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.clock import SANE_WALL
 from agent.errors import NeedsHuman
 from agent.page.access.pins import write_private
 from agent.say import say
@@ -78,7 +79,8 @@ def device_made(folder: Path, names: Iterable[str], now: float) -> Pair:
     wanted = [name for name in dict.fromkeys(names) if _NAME.fullmatch(name)]
     made = _about(about)
     kept = list(made.names) if made else []
-    fresh = made is not None and made.at <= now < made.at + DAYS * 86400.0 - RENEW
+    unset = now < SANE_WALL  # what there is stays: a boot without a clock must not change what staff compare
+    fresh = made is not None and (unset or made.at <= now < made.at + DAYS * 86400.0 - RENEW)
     try:
         if fresh and set(wanted) <= set(kept):
             try:

@@ -25,9 +25,9 @@ class Session:
     channel: Channel
     address: str
     started: float
-    """Monotonic seconds."""
+    """Boottime seconds: they never step, and a night in suspend counts."""
     heard: float
-    """Monotonic seconds of the last request."""
+    """Boottime seconds of the last request."""
 
     def over(self, now: float) -> bool:
         """Tell whether it has ended by itself."""
