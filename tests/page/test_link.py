@@ -19,6 +19,7 @@ from agent.page.access import certificate
 from agent.page.access.links import Links
 from agent.page.routes import Role
 from tests.page.client import text_of
+from tests.page.fake_control import NOON
 from tests.page.link_world import (
     LAN,
     LAPTOP,
@@ -189,18 +190,20 @@ def test_old_tls_is_refused(tmp_path: Path) -> None:
 
 def test_the_certificate_is_made_anew_for_a_new_address_and_before_it_ends_and_keeps_its_key(tmp_path: Path) -> None:
     key = tmp_path / "page-key.pem"
-    first = certificate.device_made(tmp_path, ["front-desk", "192.168.1.50"], 1000.0)
+    first = certificate.device_made(tmp_path, ["front-desk", "192.168.1.50"], NOON + 1000.0)
     secret = key.read_bytes()
-    assert certificate.device_made(tmp_path, ["192.168.1.50"], 2000.0) == first
-    moved = certificate.device_made(tmp_path, ["front-desk", "10.0.0.7", "fd00::7"], 2000.0)
+    assert certificate.device_made(tmp_path, ["192.168.1.50"], NOON + 2000.0) == first
+    moved = certificate.device_made(tmp_path, ["front-desk", "10.0.0.7", "fd00::7"], NOON + 2000.0)
     assert moved.fingerprint != first.fingerprint
-    assert certificate.device_made(tmp_path, ["192.168.1.50"], 3000.0) == moved, "the place before is still named"
-    soon = 2000.0 + (certificate.DAYS - 29) * 86400.0
+    assert certificate.device_made(tmp_path, ["192.168.1.50"], NOON + 3000.0) == moved, (
+        "the place before is still named"
+    )
+    soon = NOON + 2000.0 + (certificate.DAYS - 29) * 86400.0
     assert certificate.device_made(tmp_path, ["10.0.0.7"], soon).fingerprint != moved.fingerprint
-    assert certificate.device_made(tmp_path, ["10.0.0.7"], 500.0).fingerprint, "a clock that was wrong before"
+    assert certificate.device_made(tmp_path, ["10.0.0.7"], NOON + 500.0).fingerprint, "a clock that was wrong before"
     assert key.read_bytes() == secret
     (tmp_path / "page-cert.pem").write_text("damaged")
-    assert certificate.device_made(tmp_path, ["10.0.0.7"], 600.0).fingerprint
+    assert certificate.device_made(tmp_path, ["10.0.0.7"], NOON + 600.0).fingerprint
 
 
 def test_a_name_cannot_add_a_line_to_the_certificate(tmp_path: Path) -> None:
