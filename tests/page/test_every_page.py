@@ -12,7 +12,7 @@ from tests.page.fake_control import FakeControl
 from tests.page.inventory import PAGES, Shown
 from tests.page.seen import english, texts
 from tests.page.serving import ThreadServer
-from tests.page.window import ARTIFACTS, CONTRAST, SMALL_TARGETS, WIDTHS, Browser, Page, Window, browser
+from tests.page.window import ARTIFACTS, CONTRAST, OTHER_NAMES, SMALL_TARGETS, WIDTHS, Browser, Page, Window, browser
 from tests.page.workshop import make_workshop
 
 __all__ = ["browser"]
@@ -85,8 +85,9 @@ def test_every_page_in_every_state(code: str, browser: Browser, shared: ThreadSe
 
 
 def _cut_off(page: Page) -> list[str]:
-    """Return what does not fit: too small for a finger, or wider than the screen."""
+    """Return what does not fit: too small for a finger, named otherwise than it reads, or wider than the screen."""
     found = [f"small: {html}" for html in page.evaluate(SMALL_TARGETS)]
+    found += [f"another name: {text}" for text in page.evaluate(OTHER_NAMES)]
     if page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
         found.append("scrolls sideways")
     return found

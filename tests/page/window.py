@@ -68,6 +68,15 @@ SMALL_TARGETS = """
     .map((one) => one.outerHTML)
 """
 """Targets below 44 px; a link within a sentence and a box whose label is the target are none (WCAG 2.5.8)."""
+OTHER_NAMES = """
+  () => {
+    const plain = (text) => text.trim().replace(/\\s+/g, ' ').toLowerCase();
+    return [...document.querySelectorAll('a[aria-label], button[aria-label]')].filter((one) => one.checkVisibility())
+      .filter((one) => !plain(one.getAttribute('aria-label')).includes(plain(one.innerText)))
+      .map((one) => `${one.getAttribute('aria-label')} <> ${one.innerText}`);
+  }
+"""
+"""Targets whose name does not hold what is written on them: nobody can call them by voice (WCAG 2.5.3)."""
 MAX_TRANSFER = 60 * 1024
 """Bytes of Home with everything it loads."""
 
