@@ -96,6 +96,7 @@ class Renderer:
             street_line=words.street_line,
             city_line=words.city_line,
             choice=settings_words.choice,
+            channel=words.channel,
             verdict=words.verdict,
             reason=words.reason,
             evidence=words.evidence,

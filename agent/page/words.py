@@ -104,6 +104,17 @@ def verdict(text: str) -> str:
     return VERDICTS.get(text, text)
 
 
+CHANNELS = {"webhook": say("webhook"), "email": say("e-mail"), "command": say("program of this device")}
+"""Channels of `agent/notify/channels.py` in words; a test holds that."""
+
+
+def channel(name: str) -> str:
+    """Return what carries notices, in words."""
+    kind, _, late = name.partition(" ")
+    told = CHANNELS.get(kind, kind)
+    return say("{channel}, when nobody reacts", channel=told) if late else told
+
+
 EVIDENCE = {
     "switch_port": say("Port of the network switch: {value}, on {interface}"),
     "switch_name": say("Network switch {value} on {interface}"),

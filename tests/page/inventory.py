@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.control import Emergency
+from agent.control import Delivery, Emergency
 from agent.errors import NeedsHuman
 from agent.model import Ask, StatusKind
 from agent.page.views.settings_words import groups
 from agent.page.views.setup_steps import STEPS
 from agent.say import say
 from agent.testcall.evidence import Answer, Evidence, Result, Running
+from agent.voice.calls.outcome import PEER_HUNG_UP
 from tests.page.calling import HERE
 from tests.page.fake_control import NOON, FakeControl, emergency, notice, overview, steps
 from tests.page.window import Page
@@ -99,6 +100,18 @@ def told(control: FakeControl) -> None:
     control.show(replace(overview(), alerts=(notice(),)))
 
 
+def not_told(control: FakeControl) -> None:
+    """Nobody was told of a call that is over."""
+    answer = say("{host} did not answer within {timeout:g} s.", host="mail.example.net", timeout=10)
+    ways = (
+        Delivery("email", delivered=False, detail=answer),
+        Delivery("command (escalation)", delivered=True, detail=""),
+    )
+    late = notice(ended_at=NOON - 5, seconds=55.0, outcome=PEER_HUNG_UP, callback_at=NOON - 2, deliveries=ways)
+    control.told = (late,)
+    control.show(replace(overview(), alerts=(late,)))
+
+
 working = replace(
     overview(StatusKind.CONNECTING), steps=steps(3), notices=(say("Please answer again."),), exposure_since=None
 )
@@ -116,6 +129,7 @@ PAGES: tuple[Shown, ...] = (
     Shown("emergency-unknown", "/", during(emergency(here=None, certainty="unknown", conveyed="none"))),
     Shown("alert", "/", told),
     Shown("notices", "/notices", told, unfold),
+    Shown("notices-not-told", "/notices", not_told, unfold),
     Shown("form", "/addresses/new", show(StatusKind.UNBOUND)),
     Shown("form-errors", "/addresses/new", act=send, refused=True),
     Shown("form-refused", "/addresses/new", act=enter("Ellm St"), refused=True),

@@ -45,53 +45,11 @@ OF_OTHERS = (
 )  # fmt: skip
 """Addresses as they are registered, what the platform says, hosts, accounts, names that people gave, commands, words
 of the configuration's file."""
-THINGS = frozenset(
-    [
-        "SIP",
-        "PIN",
-        "IP",
-        "URL",
-        "HTTP",
-        "HTTPS",
-        "TLS",
-        "DNS",
-        "DHCP",
-        "NTP",
-        "VLAN",
-        "MAC",
-        "TCP",
-        "UDP",
-        "REST",
-        "API",
-        "JSON",
-        "PEM",
-        "WAV",
-        "CSV",
-        "RFC",
-        "SMTP",
-        "QR",
-        "LLDP",
-        "MED",
-        "CA",
-        "NV",
-        "DialStack",
-        "dialstack",
-        "agent",
-        "voice",
-        "WebSocket",
-        "Wi",
-        "Fi",
-        "eth",
-        "lo",
-        "KiB",
-        "MiB",
-        "min",
-        "ms",
-        "webhook",
-        "email",
-        "command",
-    ]
-)
+THINGS = frozenset({
+    "SIP", "PIN", "IP", "URL", "HTTP", "HTTPS", "TLS", "DNS", "DHCP", "NTP", "VLAN", "MAC", "TCP", "UDP", "REST", "API",
+    "JSON", "PEM", "WAV", "CSV", "RFC", "SMTP", "QR", "LLDP", "MED", "CA", "NV", "DialStack", "dialstack", "agent",
+    "voice", "WebSocket", "Wi", "Fi", "eth", "lo", "KiB", "MiB", "min", "ms",
+})  # fmt: skip
 """Names of things, the same in every language."""
 
 

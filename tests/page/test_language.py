@@ -18,7 +18,10 @@ from babel.messages import pofile
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from jinja2 import nodes
 
+from agent.clock import SystemClock
 from agent.config.schema import SCHEMA
+from agent.config.settings import CommandSettings, EmailSettings, Settings, WebhookSettings
+from agent.notify.channels import build
 from agent.page import catalog, language, words
 from agent.page.render import Renderer
 from agent.page.views.settings_words import LABELS
@@ -282,3 +285,14 @@ def _is_text(one: ast.JoinedStr | ast.Constant) -> bool:
 
 def test_every_setting_has_a_label_that_is_translated() -> None:
     assert {f"{section}.{key}" for section, (_, keys) in SCHEMA.items() for key in keys} <= set(LABELS)
+
+
+def test_every_channel_of_notices_has_a_name_that_is_translated() -> None:
+    settings = Settings(
+        notify_webhook=WebhookSettings(url="https://a.example", escalation_url="https://b.example"),
+        notify_email=EmailSettings(host="mail.example", to=("a@example.net",), escalation_to=("b@example.net",)),
+        notify_command=CommandSettings(run=("/bin/true",), escalation_run=("/bin/true",)),
+    )
+    names = {channel.name for channel in build(settings, SystemClock())}
+    assert {name.partition(" ")[0] for name in names} == set(words.CHANNELS)
+    assert language.language("es").tell(words.channel("email (escalation)")) == "correo, si nadie reacciona"
