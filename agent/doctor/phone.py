@@ -14,8 +14,8 @@ from agent.doctor.world import World
 from agent.model import Registration, RegistrationKind, StatusKind
 from agent.say import say, sentences
 from agent.system_words import os_words
-from agent.voice.socket.client import registration
 from agent.voice.socket.protocol import LINE_LIMIT, VERSION, encode, heard
+from agent.voice.socket.views import registration
 
 VOICE_WAIT = 2.0
 """Seconds for the voice process to say how it is."""

@@ -14,7 +14,8 @@ from agent.testcall.evidence import OF_SOUND, Result
 from agent.testcall.recording import NO_FOLDER, Unreadable, whole, why_not
 from agent.testcall.speech import Hearing, listen
 from agent.testcall.tester import LONGEST, NUMBER
-from agent.voice.socket.client import call_view, place_call
+from agent.voice.socket.client import place_call
+from agent.voice.socket.views import call_view
 
 
 async def call_and_listen(socket: Path, recordings: Path | None, save: Path | None) -> dict[str, Any]:

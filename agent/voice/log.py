@@ -6,6 +6,7 @@ import contextlib
 import sys
 from typing import Final
 
+from agent.model import Registration
 from agent.runtime.journal import Journal, attached
 
 _PRIORITY: Final = {"error": 3, "warning": 4, "info": 6, "debug": 7}
@@ -22,6 +23,22 @@ def log(event: str, level: str = "info", **fields: object) -> None:
     with contextlib.suppress(OSError):  # a reader that is gone must not take the phone along
         sys.stderr.write(f"<{priority}>event={event} {' '.join(words)}".rstrip() + "\n")
         sys.stderr.flush()
+
+
+def log_registration(registration: Registration) -> None:
+    """Write how a registration stands."""
+    log(
+        "registration",
+        kind=registration.kind,
+        generation=registration.generation,
+        attempt=registration.attempt,
+        presents=registration.presented_id,
+        code=registration.code,
+        reason=registration.reason or None,
+        expires=registration.expires,
+        via=registration.via_received,
+        retry_in=None if registration.retry_in is None else round(registration.retry_in, 1),
+    )
 
 
 def _quoted(value: object) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 from agent import identity
 from agent.identity import Marks
 from agent.model import VoiceInstruction
+from agent.voice.calls.values import Pending
 from agent.voice.log import log
 
 
@@ -32,6 +33,12 @@ class State:
     """Boot in which it was given."""
     interlock_until: float = 0.0
     """Monotonic seconds, in that boot."""
+    pending: tuple[Pending, ...] = ()
+    """Emergency calls that nobody here has ended; what a crash must not lose."""
+    crashes: int = 0
+    """How often in a row a process ended under them."""
+    seen_at: float = 0.0
+    """Monotonic seconds at which they were up, in that boot."""
     machine: str = ""
     hardware: tuple[str, ...] = ()
     """Marks of the device that wrote it (agent/identity.py): a copied card must not share the URN (RFC 5626 4.1)."""
@@ -52,6 +59,7 @@ def load(path: FilePath, here: Marks | None = None) -> State:
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         data = {name: value for name, value in json.loads(path.read_text(encoding="utf-8")).items() if name in _NAMES}
         instruction = data.pop("instruction", None)
+        data["pending"] = tuple(Pending(**one) for one in data.pop("pending", ()))
         data["hardware"] = tuple(map(str, data.pop("hardware", ())))
         state = State(**data, instruction=VoiceInstruction(**instruction) if instruction else None)
     here = here if here is not None else identity.read()
@@ -62,7 +70,7 @@ def load(path: FilePath, here: Marks | None = None) -> State:
     if not state.instance:
         state.instance = _new_urn()
     if state.boot != boot_id():
-        state.instruction, state.interlock_until, state.boot = None, 0.0, boot_id()
+        state.instruction, state.interlock_until, state.pending, state.boot = None, 0.0, (), boot_id()
     return state
 
 

@@ -32,17 +32,29 @@ REEXEC: Final = "DIALSTACK_VOICE_REEXEC"
 """Environment: set to the monotonic time of the exec, tells the next life that it follows a hang."""
 
 
+FAILURES_LIMIT: Final = 3
+"""Attempts to take everything along into a new life; then it begins with nothing."""
+
+
 class Watchdog:
     """Watches `beat()`; the main thread says `talking` and calls `beat()` at every tick.
 
     `hangs` is how often in a row this process hung before.
     """
 
-    def __init__(self, act: Callable[[], None] | None = None, *, deadline: float = DEADLINE, hangs: int = 0) -> None:
+    def __init__(
+        self,
+        act: Callable[[], None] | None = None,
+        *,
+        deadline: float = DEADLINE,
+        hangs: int = 0,
+        give_up: Callable[[], None] | None = None,
+    ) -> None:
         self.talking: Literal["", "call", "emergency"] = ""
         """Who is talked to."""
         self._last = time.monotonic()
         self._act = act or reexec
+        self._give_up = give_up or reexec
         self._deadline = deadline
         self.hangs = hangs
         """In a row, so far."""
@@ -65,6 +77,7 @@ class Watchdog:
 
     def _run(self) -> None:
         began = before = time.monotonic()
+        failed = 0
         period = min(PERIOD, self._deadline / 3)
         while not self._stop.wait(period):
             now = time.monotonic()
@@ -77,8 +90,15 @@ class Watchdog:
             if not overslept and now - self._last > limit:
                 log("hung", "error", silent=round(now - self._last, 1), again=self.hangs, action="starting anew")
                 os.environ[HANGS] = str(self.hangs + 1)
-                self._act()
-                return
+                try:
+                    self._act()
+                except Exception as error:  # noqa: BLE001 - the supervisor: whatever is wrong, the phone comes back
+                    failed += 1
+                    log("handover_failed", "error", reason=repr(error), times=failed)
+                    if failed >= FAILURES_LIMIT:
+                        self._give_up()
+                else:
+                    return
 
 
 def reexec(kept: Sequence[int] = ()) -> None:
@@ -88,4 +108,7 @@ def reexec(kept: Sequence[int] = ()) -> None:
     for descriptor in sorted({*kept, 65536}):
         os.closerange(edge, descriptor)
         edge = descriptor + 1
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+    try:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+    finally:  # it does not return: with its descriptors closed this process is nothing, the manager starts another
+        os._exit(1)

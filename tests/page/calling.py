@@ -18,7 +18,7 @@ from agent.storage.store import Store
 from agent.testcall.evidence import Subject
 from agent.testcall.shelf import Shelf
 from agent.testcall.tester import CallTester
-from agent.voice.socket.client import call_view
+from agent.voice.socket.views import call_view
 from tests.page.fake_control import NOON, OFFICE
 from tests.testcall import sounds
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from agent.model import CallSound, CallView, CivicAddress, VoiceInstruction, VoiceState
-from agent.voice.socket.client import VoiceClient, call_view
+from agent.voice.socket.client import VoiceClient
+from agent.voice.socket.views import call_view
 
 from .harness import Registrar, Voice, run_async
 from .wire import until

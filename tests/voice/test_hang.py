@@ -170,6 +170,62 @@ def test_what_is_handed_over_comes_out_as_it_went_in_and_damage_is_survived(monk
     os.close(other)
 
 
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "dialed"])
+def test_s1_a_911_call_that_a_crash_took_away_is_dialed_again_by_the_next_process(
+    registrar: Start, voice: Speak, uas: FarEnd, *, answered: bool
+) -> None:
+    there = registrar()
+    far = uas(there)
+    far.pause(on=not answered)
+    phone = voice(there)
+    line = phone.client()
+    line.hear(type="registration", kind="registered")
+    line.say(type="call", to="911", req_id="help")
+    before = line.hear(type="call", state="confirmed" if answered else "calling", attempt=1)
+    until(lambda: _noted(phone, answered=answered))
+    crash(phone)
+    far.pause(on=False)
+    phone.start()
+    after = phone.client().hear(type="call", state="confirmed")
+    assert [after[name] for name in ("call", "to", "started_at", "req_id")] == [
+        before[name] for name in ("call", "to", "started_at", "req_id")
+    ]
+
+
+def test_s1_a_911_call_that_was_hung_up_is_not_dialed_again_after_a_crash(
+    registrar: Start, voice: Speak, uas: FarEnd
+) -> None:
+    there = registrar()
+    far = uas(there)
+    phone = voice(there)
+    line = phone.client()
+    line.say(type="call", to="911")
+    line.hear(type="call", state="confirmed")
+    until(lambda: _noted(phone, answered=True))
+    far.pause(on=True)  # the BYE gets no answer
+    line.say(type="hangup")
+    until(lambda: '"pending": []' in (phone.folder / "voice.state").read_text())
+    crash(phone)
+    far.pause(on=False)
+    line = phone.start().client()
+    line.hear(type="registration", kind="registered")
+    line.say(type="status", req_id="now")
+    assert line.hear(type="interlock", req_id="now")["active"], "they may call back"
+    assert len(there.invites()) == 1
+
+
+def crash(phone: Voice) -> None:
+    """Let the process die as PJSIP's own abort would."""
+    assert phone.process is not None
+    os.kill(phone.process.pid, signal.SIGKILL)
+    phone.process.wait()
+
+
+def _noted(phone: Voice, *, answered: bool) -> bool:
+    pending = json.loads((phone.folder / "voice.state").read_text())["pending"]
+    return [one["answered"] for one in pending] == [answered]
+
+
 # ------------------------------------------------------------------ killed, again and again
 
 

@@ -175,6 +175,22 @@ def test_s1_each_hang_in_a_row_is_borne_longer_so_that_a_slow_invite_leaves_at_l
     assert os.environ.pop(HANGS) == "3"
 
 
+def test_s1_a_handover_that_fails_is_tried_again_and_given_up_before_the_line_is() -> None:
+    tried: list[int] = []
+    over = threading.Event()
+
+    def fail() -> None:
+        tried.append(len(tried))
+        raise RuntimeError("dictionary changed size during iteration")
+
+    watchdog = Watchdog(fail, deadline=0.1, give_up=over.set)
+    watchdog.start()
+    assert over.wait(10)
+    watchdog.stop()
+    os.environ.pop(HANGS)
+    assert tried[:3] == [0, 1, 2]
+
+
 def test_s1_a_life_that_hangs_before_it_has_taken_up_everything_hands_the_rest_on() -> None:
     one, two = Carried(7, "app", b"", torn=False), Carried(8, "agent", b"{", torn=False)
     calls = [Pending(3, "911", 1.0, 2.0), Pending(4, "933", 1.0, 2.0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from agent.voice.calls import outcome
 from agent.voice.calls.leg import Leg
@@ -32,6 +33,14 @@ class Book:
         return any(leg.call.emergency for leg in self._legs.values())
 
     @property
+    def talking(self) -> Literal["", "call", "emergency"]:
+        """Who is talked to; an emergency call that nobody answers yet is worth more than an ordinary one."""
+        up = [call for call in self.up if call.answered_at is not None]
+        if any(call.emergency for call in up):
+            return "emergency"
+        return "call" if up and not self.emergency else ""
+
+    @property
     def only_testing(self) -> bool:
         """A test call that gives way is up, and nothing else is."""
         return bool(self._legs) and all(leg.wish.yields for leg in self._legs.values())
@@ -41,7 +50,7 @@ class Book:
         return sum(leg.stack_id is not None and leg.wanted for leg in self._legs.values())
 
     def pending(self) -> tuple[Pending, ...]:
-        """Return the emergency calls that nobody here has ended; of those that were answered, the real ones."""
+        """Return the emergency calls that nobody here has ended; of tests only those that somebody waits for."""
         return tuple(
             Pending(
                 leg.call.number, leg.call.to, leg.call.started_at, leg.call.started_wall, leg.call.req_id,
@@ -49,7 +58,7 @@ class Book:
             )
             for leg in self._legs.values()
             if leg.call.emergency and leg.call.direction == "out" and leg.wanted
-            if not leg.answered or not leg.call.test
+            if not leg.wish.yields and not (leg.answered and leg.call.test)
         )  # fmt: skip
 
     def restore_window(self, until: float) -> None:

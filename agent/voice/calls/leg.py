@@ -15,6 +15,8 @@ CUT_OFF: Final = REDIAL_CODES | {481}
 not know the call any more (RFC 3261 12.2.1.2). Who hangs up is told by a BYE, which counts as 200."""
 REDIALS: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0)
 """Seconds before each further attempt of an emergency call that never got an answer: about a minute in all."""
+LAST: Final = len(REDIALS) - 1
+"""Redials of a call that may be dialed once more."""
 ORDINARY_REDIALS: Final = 1
 """A ringing ordinary call that a change of path killed is dialed again once."""
 

@@ -184,7 +184,7 @@ class Desk:
 
     def _reload(self, client: Client, message: Message) -> None:  # noqa: ARG002
         self._only_agent(client)
-        self._service.reload()
+        self._service.reload.now()
 
     def _location(self, client: Client, message: Message) -> None:
         self._only_agent(client)
@@ -231,6 +231,7 @@ class Desk:
     def _hangup(self, client: Client, message: Message) -> None:  # noqa: ARG002
         number = protocol.number(message, "call") if message.get("call") is not None else None
         self._service.calls.hangup(number, time.monotonic())
+        self._service.lives.note()
         self._service.pump.hurry()
 
     def _hold(self, client: Client, message: Message) -> None:  # noqa: ARG002

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.model import CallView
-from agent.voice.socket.client import PROMPT, call_view
+from agent.voice.socket.client import PROMPT
 from agent.voice.socket.protocol import LINE_LIMIT, VERSION, Message, encode, heard
+from agent.voice.socket.views import call_view
 
 _ORDER: Final = "order"
 _DONE: Final = "done"
