@@ -7,6 +7,8 @@ import ipaddress
 import socket
 from typing import Final
 
+from agent.voice import watch
+
 DEADLINE: Final = 2.0
 """Seconds to wait for a name; the last good address serves in the meantime."""
 OWN_NAME_DEADLINE: Final = 0.5
@@ -22,7 +24,7 @@ def literal(host: str) -> str | None:
 
 
 async def resolve(host: str, deadline: float = DEADLINE) -> str | None:
-    """Return an address of a host, IPv4 first, or None when there is none in time."""
+    """Return an address of a host, those with a path first, then IPv4; None when there is none in time."""
     fixed = literal(host)
     if fixed is not None or not host:
         return fixed
@@ -31,8 +33,8 @@ async def resolve(host: str, deadline: float = DEADLINE) -> str | None:
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except (OSError, TimeoutError, UnicodeError):
         return None
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    return str(found[0][4][0]) if found else None
+    addresses = [str(entry[4][0]) for entry in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
+    return next((address for address in addresses if watch.look(address)), addresses[0] if addresses else None)
 
 
 async def own_name_resolves() -> bool:

@@ -78,6 +78,17 @@ def _audit(stage: Stage) -> None:
     ]
 
 
+def on_the_link(open_stage: Open) -> Stage:
+    """Return a phone at the office whose page answers a laptop beside it."""
+    stage = open_stage(laptop=True)
+    stage.write_config(page=f"{ON_LINK}\nannounce = false")
+    stage.lab.plug("office")
+    stage.start_agent()
+    set_pin(stage, STAFF_PIN)
+    eventually("the page on the link", lambda: answers(stage, "laptop"))
+    return stage
+
+
 def audit(stage: Stage) -> list[dict[str, object]]:
     from agent.lab.http_unix import call_json
 
@@ -86,12 +97,7 @@ def audit(stage: Stage) -> list[dict[str, object]]:
 
 
 def test_s9_a_host_behind_the_routers_wan_gets_no_answer_even_if_the_router_lets_it_through(open_stage: Open) -> None:
-    stage = open_stage(laptop=True)
-    stage.write_config(page=f"{ON_LINK}\nannounce = false")
-    stage.lab.plug("office")
-    stage.start_agent()
-    set_pin(stage, STAFF_PIN)
-    eventually("the page on the link", lambda: answers(stage, "laptop"))
+    stage = on_the_link(open_stage)
     stage.lab.run("platform", ["ip", "route", "add", "192.168.1.0/24", "via", ROUTERS["office"].wan])
     stage.lab.run("office", ["nft", "insert rule inet lab forward iifname wan oifname lan accept"])
     for port in (HTTPS, HTTP):
@@ -104,12 +110,7 @@ def test_s9_a_host_behind_the_routers_wan_gets_no_answer_even_if_the_router_lets
 
 
 def test_s9_after_a_move_the_page_is_on_the_new_network_alone(open_stage: Open) -> None:
-    stage = open_stage(laptop=True)
-    stage.write_config(page=f"{ON_LINK}\nannounce = false")
-    stage.lab.plug("office")
-    stage.start_agent()
-    set_pin(stage, STAFF_PIN)
-    eventually("the page on the link", lambda: answers(stage, "laptop"))
+    stage = on_the_link(open_stage)
     stage.lab.renumber("192.168.7.1")
     eventually("the page on the new address", lambda: answers(stage, "office", address="192.168.7.50"))
     router = Neighbor(stage, "office", "192.168.7.50")
@@ -132,12 +133,7 @@ def test_the_page_is_on_ipv6_as_well(open_stage: Open) -> None:
 
 
 def test_500_idle_connections_from_a_neighbor_do_not_disturb_the_daemon(open_stage: Open) -> None:
-    stage = open_stage(laptop=True)
-    stage.write_config(page=f"{ON_LINK}\nannounce = false")
-    stage.lab.plug("office")
-    stage.start_agent()
-    set_pin(stage, STAFF_PIN)
-    eventually("the page on the link", lambda: answers(stage, "laptop"))
+    stage = on_the_link(open_stage)
     stage.lab.run("laptop", ["sh", "-c", "for n in $(seq 100 200); do ip address add 192.168.1.$n/24 dev eth0; done"])
     with contextlib.ExitStack() as stack, Window(stage) as window:
         for number in range(500):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from .harness import Registrar, Uas, Voice
+from .two_links import TwoLinks
 from .wire import until
 
 
@@ -21,6 +22,14 @@ def folder() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="vt-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The two links that the module names LINKS."""
+    links: TwoLinks = request.module.LINKS
+    with links.built():
+        yield
 
 
 @pytest.fixture
@@ -79,5 +88,7 @@ def uas() -> Iterator[Callable[..., Uas]]:
 
 
 def _listening(registrar: Registrar) -> bool:
-    table = subprocess.run([*registrar.netns, "cat", "/proc/net/udp"], capture_output=True, check=True, text=True)
+    table = subprocess.run(
+        [*registrar.netns, "cat", "/proc/net/udp", "/proc/net/udp6"], capture_output=True, check=True, text=True
+    )
     return f":{registrar.uas_port:04X} " in table.stdout

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.voice.pjsip.config import bracketed
+
 from .wire import PATIENCE, Line, until
 
 HERE = Path(__file__).parent
@@ -67,7 +69,7 @@ def certificates(folder: Path, name: str, kind: str = "good") -> Path:
     def run(*arguments: str) -> None:
         subprocess.run([*openssl, *arguments], cwd=folder, check=True, capture_output=True)
 
-    alternative = f"subjectAltName={'IP' if name[0].isdigit() else 'DNS'}:{name}"
+    alternative = f"subjectAltName={'IP' if name[0].isdigit() or ':' in name else 'DNS'}:{name}"
     run("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=Test CA", "-days", "2")
     if kind == "self-signed":
         own = ["-keyout", "server.key", "-out", "server.crt", "-subj", f"/CN={name}", "-addext", alternative]
@@ -97,6 +99,7 @@ class Registrar:
         # The control socket's path must stay below 108 characters.
         self.folder = folder
         self.address = address
+        self.host = bracketed(address)
         self.port = free_port()
         self.uas_port = free_port()
         self.transport = transport
@@ -107,9 +110,9 @@ class Registrar:
 
     def start(self) -> Registrar:
         """Start and wait until it answers."""
-        listen = "\n".join(f"listen={kind}:{self.address}:{self.port}" for kind in self._kinds())
+        listen = "\n".join(f"listen={kind}:{self.host}:{self.port}" for kind in self._kinds())
         text = (HERE / "kamailio.cfg").read_text()
-        uas = f"{self.address}:{self.uas_port}"
+        uas = f"{self.host}:{self.uas_port}"
         values = {"LISTEN": listen, "RUN": str(self.folder), "PASSWORD": PASSWORD, "UAS": uas}
         for name, value in values.items():
             text = text.replace(f"@{name}@", value)
@@ -191,7 +194,7 @@ class Uas:
         self._messages = registrar.folder / "sipp.messages"
         scenario += ["-m", str(calls)] if calls else []
         scenario += ["-trace_msg", "-message_file", str(self._messages)]
-        command = ["sipp", *scenario, "-i", registrar.address, "-p", str(registrar.uas_port), "-nostdin"]
+        command = ["sipp", *scenario, "-i", registrar.host, "-p", str(registrar.uas_port), "-nostdin"]
         media = ["-rtp_echo", "-mp", str(free_port())]
         self._process = subprocess.Popen(
             [*registrar.netns, *command, *media],

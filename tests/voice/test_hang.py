@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -222,8 +223,10 @@ def crash(phone: Voice) -> None:
 
 
 def _noted(phone: Voice, *, answered: bool) -> bool:
-    pending = json.loads((phone.folder / "voice.state").read_text())["pending"]
-    return [one["answered"] for one in pending] == [answered]
+    with contextlib.suppress(FileNotFoundError):
+        pending = json.loads((phone.folder / "voice.state").read_text())["pending"]
+        return [one["answered"] for one in pending] == [answered]
+    return False
 
 
 # ------------------------------------------------------------------ killed, again and again

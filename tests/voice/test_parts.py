@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from agent.model import VoiceInstruction
-from agent.voice import state, watch
+from agent.voice import resolve, state, watch
 from agent.voice.problems import Problems
 from agent.voice.registration import sip
+from agent.voice.registration.moves import Seen
 from agent.voice.watchdog import Watchdog
 
 
@@ -83,3 +87,24 @@ def test_nothing_is_said_to_be_attempted_where_there_is_nowhere_to_call(
     said = Problems([wrong], lambda _code, _sentence: None).open["configuration"]
     assert wrong in said
     assert ("Emergency calls are still attempted." in said) is attempted
+
+
+@pytest.mark.parametrize(
+    ("reached", "chosen"),
+    [({4, 6}, "192.0.2.1"), ({6}, "2001:db8::1"), ({4}, "192.0.2.1"), (set(), "192.0.2.1")],
+    ids=["dual stack", "IPv6 only", "IPv4 only", "no network"],
+)
+def test_of_a_registrars_addresses_the_first_that_can_be_reached_is_taken(
+    monkeypatch: pytest.MonkeyPatch, reached: set[int], chosen: str
+) -> None:
+    def lookup(*_: object, **__: object) -> list[tuple[object, ...]]:
+        found = ((socket.AF_INET6, "2001:db8::1"), (socket.AF_INET, "192.0.2.1"))
+        return [(family, socket.SOCK_DGRAM, 17, "", (address, 0)) for family, address in found]
+
+    def look(destination: str) -> Seen | None:
+        known = ipaddress.ip_address(destination).version in reached
+        return Seen("eth0", destination, destination) if known else None
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    monkeypatch.setattr(watch, "look", look)
+    assert asyncio.run(resolve.resolve("registrar.test")) == chosen

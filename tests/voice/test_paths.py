@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,8 @@ import pytest
 from agent.lab.namespaces import in_namespace
 from agent.voice import watch
 
-from .harness import Registrar, Uas, Voice, ip, namespaces
+from .harness import Registrar, Uas, Voice
+from .two_links import TwoLinks
 from .wire import Line
 
 pytestmark = [pytest.mark.sip, pytest.mark.netns, pytest.mark.usefixtures("network")]
@@ -20,39 +20,9 @@ pytestmark = [pytest.mark.sip, pytest.mark.netns, pytest.mark.usefixtures("netwo
 Start = Callable[..., Registrar]
 Speak = Callable[..., Voice]
 FarEnd = Callable[..., Uas]
-PHONE, NET = f"vt-p{os.getpid()}", f"vt-n{os.getpid()}"
-SERVER = "10.77.9.1"
-
-
-@pytest.fixture
-def network() -> Iterator[None]:
-    """A phone with two links, one of them up, and a server behind both."""
-    with namespaces(PHONE, NET):
-        ip("-n", NET, "addr", "add", f"{SERVER}/32", "dev", "lo")
-        for number in (1, 2):
-            ip("-n", PHONE, "link", "add", f"eth{number}", "type", "veth", "peer", f"net{number}", "netns", NET)
-            ip("-n", NET, "addr", "add", f"10.77.{number}.1/24", "dev", f"net{number}")
-            ip("-n", NET, "link", "set", f"net{number}", "up")
-        plug(1)
-        yield
-
-
-def plug(number: int, address: str = "2") -> None:
-    """Bring link `number` up with an address and the default route."""
-    ip("-n", PHONE, "link", "set", f"eth{number}", "up")
-    ip("-n", PHONE, "addr", "replace", f"10.77.{number}.{address}/24", "dev", f"eth{number}")
-    ip("-n", PHONE, "route", "replace", "default", "via", f"10.77.{number}.1")
-
-
-def pull(number: int) -> None:
-    """Take the link away."""
-    ip("-n", PHONE, "link", "set", f"eth{number}", "down")
-
-
-def instruct(agent: Line, number: int, present_id: str | None, generation: int) -> None:
-    """Speak as the agent would after `plug(number)`."""
-    where = {"interface": f"eth{number}", "source": f"10.77.{number}.2", "destination": SERVER}
-    agent.path(present_id, generation=generation, where=where)
+LINKS = TwoLinks(77)
+PHONE, NET, SERVER = LINKS.phone, LINKS.net, LINKS.server
+plug, pull, instruct = LINKS.plug, LINKS.pull, LINKS.instruct
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -97,9 +67,9 @@ def test_s3_a_carrier_loss_without_an_agent_gives_up_the_id(registrar: Start, vo
     agent.hear(type="registration", kind="registered", generation=1)
     agent.close()
     app = phone.client()
-    ip("-n", NET, "link", "set", "net1", "down")
+    LINKS.cut(1)
     app.hear(type="registration", kind="offline")
-    ip("-n", NET, "link", "set", "net1", "up")
+    LINKS.cut(1, on=False)
     assert app.hear(type="registration", kind="registered", generation=0)["presented_id"] is None
 
 
@@ -166,7 +136,7 @@ def test_a_ringing_call_that_the_change_kills_is_dialed_again(registrar: Start, 
     instruct(agent, 1, None, 1)
     agent.hear(type="registration", kind="registered", generation=1)
     there.mode(code="none")
-    ip("-n", NET, "link", "set", "net1", "down")
+    LINKS.cut(1)
     agent.say(type="call", to="933")
     agent.hear(type="call", state="calling")
     pull(1)

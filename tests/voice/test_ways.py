@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from .harness import ROOT, Registrar, Uas, Voice, ip, namespaces
+from .harness import ROOT, Registrar, Uas, Voice, ip
+from .two_links import TwoLinks
 from .wire import Line
 
 pytestmark = [pytest.mark.sip, pytest.mark.netns, pytest.mark.usefixtures("network")]
@@ -20,34 +20,18 @@ pytestmark = [pytest.mark.sip, pytest.mark.netns, pytest.mark.usefixtures("netwo
 Start = Callable[..., Registrar]
 Speak = Callable[..., Voice]
 FarEnd = Callable[..., Uas]
-PHONE, NET = f"vw-p{os.getpid()}", f"vw-n{os.getpid()}"
-SERVER = "10.78.9.1"
-
-
-@pytest.fixture
-def network() -> Iterator[None]:
-    """A phone with two links up, the first with the better metric, and a server behind both."""
-    with namespaces(PHONE, NET):
-        ip("-n", NET, "addr", "add", f"{SERVER}/32", "dev", "lo")
-        for number in (1, 2):
-            ip("-n", PHONE, "link", "add", f"eth{number}", "type", "veth", "peer", f"net{number}", "netns", NET)
-            ip("-n", NET, "addr", "add", f"10.78.{number}.1/24", "dev", f"net{number}")
-            ip("-n", NET, "link", "set", f"net{number}", "up")
-            ip("-n", PHONE, "link", "set", f"eth{number}", "up")
-            ip("-n", PHONE, "addr", "replace", f"10.78.{number}.2/24", "dev", f"eth{number}")
-            ip("-n", PHONE, "route", "add", "default", "via", f"10.78.{number}.1", "metric", str(100 * number))
-        yield
+LINKS = TwoLinks(78, both=True)
+PHONE, NET, SERVER = LINKS.phone, LINKS.net, LINKS.server
 
 
 def silence() -> None:
-    """Let nothing that comes over the first link be answered; carrier, address and route stay as they are."""
-    ip("-n", NET, "route", "add", "blackhole", "10.78.1.2/32")
+    """Let nothing that comes over the first link be answered."""
+    LINKS.silence(1)
 
 
 def instruct(agent: Line, generation: int = 1, present_id: str | None = "emerg_one") -> None:
     """Speak as the agent does about the first link."""
-    where = {"interface": "eth1", "source": "10.78.1.2", "destination": SERVER}
-    agent.path(present_id, generation=generation, where=where)
+    LINKS.instruct(agent, 1, present_id, generation)
 
 
 def ways() -> list[tuple[str, str, bool]]:
@@ -82,7 +66,7 @@ def test_every_way_is_found_the_kernels_own_first() -> None:
 
 
 def test_failure_3_a_way_without_carrier_is_none_although_the_kernel_would_take_it() -> None:
-    ip("-n", NET, "link", "set", "net1", "down")
+    LINKS.cut(1)
     assert ways() == [("eth2", "10.78.2.2", True)]
 
 
@@ -113,7 +97,7 @@ def test_s1_a_way_without_carrier_is_not_tried_first(registrar: Start, voice: Sp
     instruct(agent)
     agent.hear(type="registration", kind="registered", generation=1)
     agent.say(type="offline", generation=2)
-    ip("-n", NET, "link", "set", "net1", "down")
+    LINKS.cut(1)
     agent.say(type="call", to="933")
     up = agent.hear(type="call", state="confirmed")
     assert up["attempt"] == 1
@@ -153,7 +137,7 @@ def test_s3_s4_a_call_on_another_way_is_registered_there_without_an_id_and_not_m
         pytest.fail("the call was moved off its way")
     shown = {(name, source.partition(":")[0]) for name, source, _ in there.registers("ACCEPTED")}
     assert shown == {("", "10.78.1.2"), ("emerg_one", "10.78.1.2"), ("", "10.78.2.2")}
-    ip("-n", NET, "route", "del", "blackhole", "10.78.1.2/32")
+    LINKS.silence(1, on=False)
     agent.say(type="hangup", call=number)
     agent.hear(type="interlock", active=False)
     done = agent.hear(type="registration", kind="registered")
@@ -170,8 +154,8 @@ def test_s4_a_call_follows_the_kernel_when_its_own_way_goes(registrar: Start, vo
     agent.say(type="call", to="933")
     number = agent.hear(type="call", state="confirmed", patience=30)["call"]
     flowing(agent, number)
-    ip("-n", NET, "route", "del", "blackhole", "10.78.1.2/32")
-    ip("-n", PHONE, "link", "set", "eth2", "down")
+    LINKS.silence(1, on=False)
+    LINKS.pull(2)
     while agent.hear(type="registration", kind="registered")["via_received"] != "10.78.1.2":
         pass
     flowing(agent, number)

@@ -24,6 +24,9 @@ from agent.voice.pjsip.media import Media
 from agent.voice.pjsip.objects import Account, Core, Inbox, Leg, Numbers, Peer
 from agent.voice.pjsip.quiet import quiet_stdout
 
+WITHOUT_IPV6: Final = frozenset({"2.15.1"})
+"""Versions of PJSIP in wheels that end the process (an assertion) when they are to use IPv6."""
+_NO_IPV6: Final = say("This build of PJSIP cannot use IPv6; the registrar needs an IPv4 address")
 POLL_ROUNDS: Final = 64
 """Events handled in one go at most, so that commands are heard in between."""
 
@@ -64,6 +67,9 @@ class Stack:
                 peer = Peer((plan.host or plan.address) if plan.verify else "")
                 self._core = Core(self.inbox, self.life, peer)
                 self._core.libCreate()
+                self._version = str(self._core.libVersion().full)
+                if self._version in WITHOUT_IPV6 and ":" in plan.address:
+                    raise StackError(_NO_IPV6)
                 self._core.libInit(pjconfig.endpoint_config())
                 self.sound_problem = audio.choose_device(self._core, self._audio)
                 audio.order_codecs(self._core, self._audio.codecs)
@@ -71,7 +77,6 @@ class Stack:
                 sockets.bind_all(plan.interface)
                 self._core.libStart()
                 self._media = Media(self._core)
-                self._version = str(self._core.libVersion().full)
                 self._config = pjconfig.account_config(plan)
                 self._account = Account(self.inbox, self.life, self._legs, peer, self._numbers)
                 self._account.create(self._config)
