@@ -16,6 +16,7 @@ from agent.page.access.door import Door
 from agent.page.access.links import same_address
 from agent.page.access.visitor import Channel, Visitor
 from agent.page.routes import Role, RouteTable
+from agent.say import say
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Respond = Callable[[web.Request, AgentError], web.StreamResponse]
+
+_ASKED_AGAIN = say("What was entered was not accepted.")
 
 
 class Gate:
@@ -65,9 +68,11 @@ class Gate:
                 problem = problems.internal()
             else:
                 refused = response.status >= web.HTTPBadRequest.status_code  # a form that is shown again
-                self._record(request, str(response.status) if refused else "")
+                self._record(request, _ASKED_AGAIN if refused else "")
                 return response
-            self._record(request, problems.code_of(problem))
+            # our own words for it, or its name: the platform's may repeat what was typed
+            own = isinstance(problem, problems.PageError)
+            self._record(request, problem.happened if own else problems.code_of(problem))
             return self._respond(request, problem)
 
         return supervise
