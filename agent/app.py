@@ -75,7 +75,7 @@ class App:
             settings.sip.socket, self._voice_changed, self.rng, self._call_heard, self._calls_settled
         )
         self.engine = Engine(settings, self.store, self.clock, judge, self.voice)
-        self.engine.config_problems, self.engine.store_problem = problems, store_problem
+        self.engine.config_problems, self.engine.records.problem = problems, store_problem
         self.engine.side_problems = consequences(layers.mistakes)
         self.platform = PlatformSide(settings, self.engine, self.clock, self.rng)
         if not problems:
@@ -138,7 +138,7 @@ class App:
         layers, engine = self.configuration.layers, self.engine
         return World(
             layers.settings, self.clock, layers.grave, consequences(layers.mistakes), self.desk.overview, engine.user,
-            engine.store_problem,
+            engine.records.problem,
         )  # fmt: skip
 
     async def _bundle(self, report: Report) -> Mapping[str, str]:
@@ -171,8 +171,8 @@ class App:
             loop.add_signal_handler(number, self.stop.set)
         for problem in self.configuration.layers.problems:
             trace("config", problem=problem)
-        if self.engine.store_problem is not None:
-            trace("store", problem=self.engine.store_problem)
+        if self.engine.records.problem is not None:
+            trace("store", problem=self.engine.records.problem)
         with contextlib.suppress(sqlite3.Error):
             self.store.past.opened()
         self.engine.relight()

@@ -56,7 +56,7 @@ class Desk:
         ask = decision.ask if decision is not None else Ask.NOTHING
         lit = engine.light
         return Overview(
-            status=Status(lit.kind, engine.light_since, lit.cause, lit.sentence, lit.next_step),
+            status=Status(lit.kind, engine.lamp.since, lit.cause, lit.sentence, lit.next_step),
             ask=ask,
             question=question(ask, scene.likely),
             address=scene.present,
@@ -64,12 +64,12 @@ class Desk:
             proven=scene.proven,
             choices=self._choices(address_id),
             heard=engine.surroundings.heard,
-            steps=engine.progress.steps,
+            steps=engine.lamp.progress.steps,
             notices=self._notices(),
             phone=phone_sentence(engine.voice, overdue=scene.voice_overdue),
             network=network_sentence(engine.network),
-            exposure_since=engine.exposure.since_wall,
-            last_exposure=engine.exposure.last_seconds,
+            exposure_since=engine.lamp.exposure.since_wall,
+            last_exposure=engine.lamp.exposure.last_seconds,
             device=_called(engine.settings.device.name),
             mobility=engine.settings.device.mobility,
             version=__version__,
@@ -235,7 +235,7 @@ class Desk:
                 code="place_changed",
             )
         self._store(record, who)
-        if engine.store_problem is not None:
+        if engine.records.problem is not None:
             raise NeedsHuman(
                 say("The answer is used from now on, but it could not be saved."),
                 emergency=say(

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import sqlite3
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable
 
-from agent.clock import SANE_WALL, Clock
+from agent.clock import Clock
 from agent.config.settings import Settings
 from agent.control import Step
 from agent.decide import Facts, Memory, Policy, decide
@@ -19,51 +16,30 @@ from agent.dialstack.listener import Ways
 from agent.dialstack.proof import Binding, Proof, differs, proven
 from agent.dialstack.tokens import other_user
 from agent.errors import AddressRefused
-from agent.light.exposure import Exposure
-from agent.light.progress import Progress
+from agent.light.lamp import Lamp
 from agent.light.status import Light, Scene, light
 from agent.light.tally import Tally
 from agent.light.wording import steps
 from agent.model import (
-    SOMEWHERE,
     CivicAddress,
     Decision,
     EmergencyAddress,
     Gap,
     NetworkState,
     RegistrationKind,
-    StatusKind,
-    VoiceInstruction,
     VoiceState,
     Wanted,
 )
-from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
 from agent.say import say
-from agent.storage.packed import pack
-from agent.storage.store import DecisionRow, Store
-from agent.storage.undated import Undated
+from agent.steering import Steering, VoicePort
+from agent.storage.records import Records
+from agent.storage.store import Store
 from agent.surroundings import SILENCE, Surroundings
 from agent.whereabouts import Judge, Whereabouts
 
 VOICE_GRACE = 3.0
 """Seconds that the voice process may be away before the light says so: a restart takes a fraction of one."""
-
-
-class VoicePort(Protocol):
-    """The agent's side of the voice socket."""
-
-    def instruct(self, instruction: VoiceInstruction) -> None:
-        """Register so; newest wins."""
-
-    def offline(self, generation: int) -> None:
-        """There is no usable path."""
-
-    def interrupted(self, generation: int) -> None:
-        """Sight is lost for a moment: send nothing."""
-
-    def locate(self, generation: int, civic: CivicAddress | None, *, confirmed: bool) -> None:
-        """Where this phone is in this generation, for emergency calls that carry it."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -76,7 +52,6 @@ class _Generation:
     answers: int = 0
     refused: AddressRefused | None = None
     public_address: str | None = None
-    instruction: VoiceInstruction | None = None
 
 
 class Engine:
@@ -88,7 +63,7 @@ class Engine:
         self.clock = clock
         self.where = Whereabouts(store, clock, judge)
         self.surroundings = Surroundings(clock)
-        self._voice_port = voice
+        self._line = Steering(voice)
         self.policy = Policy(mobility=settings.device.mobility, configured=settings.address)
         self.user = settings.token.user or store.user() or ""
         self.memory = Memory()
@@ -102,20 +77,19 @@ class Engine:
         """Lines that keep an address from being bound."""
         self.side_problems: tuple[str, ...] = ()
         """Sentences about mistakes in side matters, for the notices."""
-        self.store_problem: str | None = None
+        self.records = Records(store, clock)
         self.renew: Callable[[int, str], None] = lambda _generation, _cause: None
         """Ends a network generation that was taken for another place (`NetworkWatcher.renew`)."""
-        self.light = Light(StatusKind.CONNECTING, "starting", "", "")
-        self.light_since = clock.wall()
-        self.exposure = Exposure(store, clock)
-        self.progress = Progress(clock)
+        self.lamp = Lamp(store, clock)
         self.tally = Tally()
-        self._undated = Undated(store)
         self._voice_lost_at: float | None = clock.monotonic()
-        self._version = 0
-        self._changed = asyncio.Event()
         self._load()
         self.tally.begin(self.memory.current_place_id)
+
+    @property
+    def light(self) -> Light:
+        """Return the light as it is now."""
+        return self.lamp.light
 
     @property
     def ways(self) -> Ways:
@@ -159,7 +133,7 @@ class Engine:
         if old is None or old.generation != state.generation:
             self.here = _Generation()
             self.where.new_generation()
-        self._tell_voice(state)
+        self._line.follow(state)
         if self.worker is not None:
             self.worker.network(state)
         trace("network", generation=state.generation, cause=state.cause, interrupted=state.interrupted,
@@ -173,17 +147,12 @@ class Engine:
         trace("gap", gap=gap.kind, seconds=gap.seconds, detail=gap.detail)
         if gap.step:
             self._clock_set(gap.step)
-        with self._records():
-            self.store.add_event(self.clock.wall(), f"gap:{gap.kind}", gap.seconds, gap.detail)
+        self.records.gap(gap)
 
     def _clock_set(self, step: float) -> None:
         """Move what is told in wall time along with the clock, records from before it was set too (failure 11)."""
-        self.light_since += step
-        self.exposure.clock_set(step)
-        self.progress.clock_set(step)
-        if self.clock.wall() >= SANE_WALL > self.clock.wall() - step:
-            with self._records():
-                self._undated.correct(step)
+        self.lamp.clock_set(step)
+        if self.records.clock_set(step):
             self._load()
         self.relight()
 
@@ -207,30 +176,11 @@ class Engine:
             if old.interlock != state.interlock:
                 self.worker.interlock(active=state.interlock)
         alone = registration.kind is RegistrationKind.REGISTERED and registration.generation == 0
-        if alone and registration != old.registration and self.network is not None:
-            self._tell_voice(self.network)  # it followed a path that is gone again: it has an agent
+        if alone and registration != old.registration:
+            self._line.again()  # it followed a path that is gone again: it has an agent
         self._learn_public_address()
         self.relight()
         self.reconsider()
-
-    def _tell_voice(self, state: NetworkState) -> None:
-        if state.interrupted:
-            self._voice_port.interrupted(state.generation)
-        elif state.sip is None:
-            self._voice_port.offline(state.generation)
-        else:
-            last = self.here.instruction
-            self._instruct(last.attempt if last else 0, last.present_id if last else None)
-
-    def _instruct(self, attempt: int, present_id: str | None) -> None:
-        path = self.network.sip if self.network is not None else None
-        if self.network is None or path is None:
-            return
-        self.here.instruction = VoiceInstruction(
-            generation=self.network.generation, attempt=attempt, interface=path.interface, source=path.source,
-            destination="" if path.destination in SOMEWHERE.values() else path.destination, present_id=present_id,
-        )  # fmt: skip
-        self._voice_port.instruct(self.here.instruction)
 
     def _learn_public_address(self) -> None:
         """Notice that only the WAN changed (failure 21): the registrar sees us come from elsewhere."""
@@ -308,20 +258,15 @@ class Engine:
         trace("proven", id=proof.address_id, registered_ip=proof.registered_ip, at=proof.at)
         self.relight()
         place = self.where.verdict.place_id
-        with self._records():
+        with self.records.kept():
             if place is not None:
                 self.store.set_anchor(place, proof.registered_ip, self.here.public_address)
             self.store.select(self.user, proof.address_id, self.clock.wall())
         self._load()
 
     def present(self, wanted: Wanted, address_id: str | None) -> None:
-        """See Listener; a line that is registered without an id already is left alone."""
-        last = self.here.instruction
-        if self.network is None or wanted.generation != self.network.generation:
-            return
-        if last is not None and address_id is None and last.present_id is None:
-            return
-        self._instruct(wanted.attempt, address_id)
+        """See Listener."""
+        self._line.present(wanted, address_id)
 
     def public_address(self) -> str | None:
         """See Listener."""
@@ -349,9 +294,9 @@ class Engine:
         if self.worker is not None and settled and not self.voice.interlock:
             self.worker.want(decision.wanted)
         here = decision.wanted.civic if settled and self.where.contradicted is None else None
-        self._voice_port.locate(decision.wanted.generation, here, confirmed=not decision.alert)
+        self._line.locate(decision.wanted.generation, here, confirmed=not decision.alert)
         if changed:
-            self._record(state, decision)
+            self.records.decision(state, decision)
 
     def _look_around(self, state: NetworkState) -> None:
         """Compare what the network says with what is confirmed here; a disagreement is recorded, nothing more."""
@@ -359,8 +304,7 @@ class Engine:
         was = around.unheard_since
         if around.look(state, self.memory.place(self.where.verdict.place_id)) and around.disagreement is not None:
             trace("disagreement", fields=",".join(around.disagreement.fields), sentence=around.disagreement.sentence)
-            with self._records():
-                self.store.add_event(self.clock.wall(), "disagreement", None, pack(around.disagreement.sentence))
+            self.records.disagreement(around.disagreement.sentence)
         if around.unheard_since is not None and was is None:
             asyncio.get_running_loop().call_later(SILENCE + 0.1, self.relight)
 
@@ -371,38 +315,6 @@ class Engine:
             denied_after_clear=here.denied_after_clear, answers=here.answers, refused=here.refused is not None,
             interlock=self.voice.interlock,
         )  # fmt: skip
-
-    def _record(self, state: NetworkState, decision: Decision) -> None:
-        wanted = decision.wanted
-        text = (
-            "nothing"
-            if wanted.civic is None
-            else f"{wanted.civic.one_line()} ({wanted.address_id or 'not registered'})"
-        )
-        reasons = decision.reasons.true()
-        trace("decision", verdict=decision.verdict.kind, reasons=reasons, wanted=text, ask=decision.ask,
-              generation=wanted.generation, attempt=wanted.attempt)  # fmt: skip
-        with self._records():
-            self.store.add_decision(
-                DecisionRow(
-                    at=self.clock.wall(), generation=wanted.generation, verdict=decision.verdict.kind,
-                    place_id=decision.verdict.place_id, reasons=reasons,
-                    evidence=tuple(f"{item.kind} {item.value} on {item.interface}" for item in state.observations),
-                    wanted=text, cause=state.cause,
-                )
-            )  # fmt: skip
-
-    @contextlib.contextmanager
-    def _records(self) -> Iterator[None]:
-        """A disk that is full costs the record, never the work: only confirmations must be on disk (S5)."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            self.store_problem = say("the database cannot be written: {error}", error=error)
-            trace("store", problem=self.store_problem)
-        else:
-            if self.store_problem is not None and self.store.durable:
-                self.store_problem = None
 
     def _load(self) -> None:
         """Read memory again after a write; a configured address that was edited is another address."""
@@ -458,26 +370,15 @@ class Engine:
         overdue = lost is not None and self.clock.monotonic() - lost >= VOICE_GRACE
         return Scene(
             network=self.network, voice=self.voice, voice_overdue=overdue, binding=self.binding, decision=decision,
-            proven=self.is_proven(), config_problems=self.config_problems, store_problem=self.store_problem,
+            proven=self.is_proven(), config_problems=self.config_problems, store_problem=self.records.problem,
             present=decision.wanted.civic if decision else None,
             likely=self.memory.last_confirmed or self.policy.configured,
         )  # fmt: skip
 
     def relight(self) -> None:
         """Compute the light again and tell whoever looks at it."""
-        fresh = light(self.scene())
-        if fresh != self.light:
-            if fresh.kind is not self.light.kind:
-                self.light_since = self.clock.wall()
-            trace("status", kind=fresh.kind, cause=fresh.cause, sentence=fresh.sentence)
-            event_at = self.network.event_at if self.network is not None else None
-            self.exposure.moved(fresh.kind, fresh.cause, event_at)
-            self.store.past.changed(self.clock.wall(), fresh.kind, fresh.cause, fresh.sentence)
-            self.light = fresh
-        self.progress.follow(self._work(), self.steps())
-        self._version += 1
-        event, self._changed = self._changed, asyncio.Event()
-        event.set()
+        self.lamp.show(light(self.scene()), self.network.event_at if self.network is not None else None)
+        self.lamp.tell(self._work(), self.steps())
 
     def steps(self) -> tuple[Step, ...]:
         """Return the progress of the work under way, without its times."""
@@ -492,10 +393,7 @@ class Engine:
 
     async def wait_change(self, version: int) -> int:
         """Return the newest version as soon as it differs from the one given."""
-        with waiting():
-            while version == self._version:
-                await self._changed.wait()
-        return self._version
+        return await self.lamp.wait_change(version)
 
 
 def _essence(decision: Decision) -> tuple[object, ...]:

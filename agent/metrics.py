@@ -131,7 +131,7 @@ class Metrics:
         yield Family("dialstack_status", "gauge", "The light: 1 for the state that it is in, 0 for the others.", states)
         yield gauge("dialstack_status_cause", "Why the light is as it is, as a label.", 1, cause=engine.light.cause)
         yield gauge(
-            "dialstack_status_since_timestamp_seconds", "Unix time of the last change of state.", engine.light_since
+            "dialstack_status_since_timestamp_seconds", "Unix time of the last change of state.", engine.lamp.since
         )
         yield gauge("dialstack_proven", "1 while the binding is proven on this network.", engine.is_proven())
         asked = engine.decision is not None and engine.decision.ask is not Ask.NOTHING
@@ -143,7 +143,7 @@ class Metrics:
             around.disagreement is not None,
         )
         yield gauge("dialstack_switch_heard", "1 while the switch port tells the place.", around.heard.port is not None)
-        exposure = engine.exposure
+        exposure = engine.lamp.exposure
         yield gauge("dialstack_exposed", "1 while 911 could be wrong.", exposure.since_wall is not None)
         yield counter(
             "dialstack_exposure_seconds_total", "Seconds in which 911 could have been wrong.", exposure.total_seconds()
@@ -164,7 +164,7 @@ class Metrics:
             "Errors in the configuration.",
             len(engine.config_problems) + len(engine.side_problems),
         )
-        yield gauge("dialstack_store_usable", "1 while answers survive a restart.", engine.store_problem is None)
+        yield gauge("dialstack_store_usable", "1 while answers survive a restart.", engine.records.problem is None)
 
     def _token_end(self) -> float | None:
         end, clock = self._platform.token_end, self._engine.clock

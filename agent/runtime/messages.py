@@ -27,6 +27,7 @@ MESSAGES: Final[Mapping[str, tuple[str, int]]] = {
     "address_refused": ("e5056cb150964780b09408eaba03b7b6", WARNING),
     "confirmed": ("35101cd048954a12b12b67de0c3d77d5", NOTICE),
     "wan_changed": ("ce7b9257126046dbbe302ac38337d9d8", NOTICE),
+    "disagreement": ("bfbd0c93e1b442c0ac695baf8f165511", WARNING),
     "gap": ("b3d3d66c6a534196b29c78dbfd7490da", NOTICE),
     "config": ("e897b3fca4ff480a990528434229ad17", ERROR),
     "store": ("3476a74824a14f16afdc207fc8ad5986", ERROR),

@@ -94,12 +94,12 @@ def test_an_emergency_call_is_not_said_to_last_since_1970() -> None:
 def test_since_when_911_could_be_wrong_moves_with_the_clock_and_its_duration_does_not(world: World) -> None:
     world.plug("nowhere")
     world.advance(60)
-    seconds = world.engine.exposure.total_seconds()
+    seconds = world.engine.lamp.exposure.total_seconds()
     set_clock(world, NOW)
     since = world.desk.overview().exposure_since
     assert since is not None
     assert NOW - since == pytest.approx(seconds, abs=1)
-    assert world.engine.exposure.total_seconds() == pytest.approx(seconds, abs=0.1)
+    assert world.engine.lamp.exposure.total_seconds() == pytest.approx(seconds, abs=0.1)
 
 
 def test_a_step_of_a_clock_that_was_right_rewrites_nothing(world: World) -> None:

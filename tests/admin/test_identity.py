@@ -179,7 +179,7 @@ def test_state_that_cannot_be_claimed_is_not_used(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("agent.identity.claim", refuse)
     app = App(configured(tmp_path))
     assert not app.store.durable
-    assert "the database cannot be opened" in str(app.engine.store_problem)
+    assert "the database cannot be opened" in str(app.engine.records.problem)
 
 
 def test_the_sip_instance_is_the_device_s_own(tmp_path: Path) -> None:

@@ -269,6 +269,6 @@ def test_the_first_start_with_an_empty_configuration_stays_up_and_says_so_in_the
     assert faults[0]["MESSAGE"].startswith("FAULT: This phone is not set up yet. ")
     assert "911" in faults[0]["MESSAGE"]
     assert faults[0]["PRIORITY"] == "3"
-    assert faults[0]["CODE_FUNC"] == "relight"
+    assert faults[0]["CODE_FUNC"] == "show"
     assert {"start", "config", "page", "stopped"} <= {item["DIALSTACK_EVENT"] for item in records}
     assert "`dialstack-agent check-config` checks the configuration." in explained

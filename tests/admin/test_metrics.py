@@ -110,7 +110,7 @@ def test_the_light_is_a_state_set_with_exactly_one_state(world: World) -> None:
     assert [state for state, on in states(after).items() if on] == ["bound"]
     assert (value(before, "dialstack_proven"), value(after, "dialstack_proven")) == (0, 1)
     assert (value(before, "dialstack_exposed"), value(after, "dialstack_exposed")) == (1, 0)
-    assert value(after, "dialstack_status_since_timestamp_seconds") == world.engine.light_since
+    assert value(after, "dialstack_status_since_timestamp_seconds") == world.engine.lamp.since
     assert value(after, "dialstack_status_cause", cause="proven") == 1
 
 

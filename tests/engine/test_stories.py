@@ -258,10 +258,10 @@ def test_an_exposure_window_is_measured_from_the_loss_to_the_proof(world: World)
     world.plug("office")
     world.advance(5)
     assert kind(world) is StatusKind.BOUND
-    last = world.engine.exposure.last_seconds
+    last = world.engine.lamp.exposure.last_seconds
     assert last is not None
     assert 40 < last < 42
-    assert world.engine.exposure.since_wall is None
+    assert world.engine.lamp.exposure.since_wall is None
 
 
 def test_the_address_that_was_confirmed_elsewhere_is_not_forgotten(world: World) -> None:
