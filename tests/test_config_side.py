@@ -141,3 +141,18 @@ def test_what_an_older_version_set_is_kept_and_said_and_costs_nothing(tmp_path: 
 
 def test_s3_what_decided_about_a_new_place_is_not_passed_over(tmp_path: Path) -> None:
     assert layers_of(tmp_path, "", device__kind="movable").grave
+
+
+def test_s7_a_fixed_device_without_an_address_is_asked_for_one_and_not_stopped(tmp_path: Path) -> None:
+    """An answer on the page binds it as at any place; only a wrong address keeps it from that."""
+    path = tmp_path / "agent.toml"
+    text = GOOD.format(state=tmp_path / "state").replace("movable", "fixed")
+    path.write_text(text)
+    layers = load_layers(path)
+    assert layers.grave == ()
+    assert consequences(layers.mistakes) == (), "the question says it"
+    with pytest.raises(ConfigError, match="a fixed device needs its address") as caught:
+        load(path)
+    assert "not touched" not in str(caught.value)
+    path.write_text(text + '[address]\nstreet = "Main St"\n')
+    assert any("address.city" in line for line in load_layers(path).grave)

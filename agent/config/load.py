@@ -44,6 +44,8 @@ class ConfigError(NeedsHuman):
     def __init__(self, path: Path, layers: Layers) -> None:
         problems = list(layers.problems)
         reach = "no address is bound." if layers.grave else "the address is not touched by it, what is named above is."
+        if not layers.grave and any(one.section == "address" for one in layers.mistakes):
+            reach = "at a place that nobody has confirmed, no address is bound."
         super().__init__(
             f"{path} has {len(problems)} error{'s' if len(problems) != 1 else ''}:\n" + "\n".join(problems),
             emergency=f"\n911 and 933 still go out where registrar and account are readable; {reach}",
@@ -127,7 +129,9 @@ def _merge(path: Path, document: Document, mistakes: list[Mistake], folder: Path
     settings, kept = _with_secrets(Settings(**found), folder)
     for full, what in _missing(settings):
         section, _, key = full.partition(".")
-        mistakes.append(Mistake(problem(path, full, what), section, key, aside=section in SIDE))
+        # without a configured address the engine asks for one, and an answer is presented as anywhere (S3 a)
+        aside = section in SIDE or full == "address"
+        mistakes.append(Mistake(problem(path, full, what), section, key, aside=aside))
     packaged = {name: table for name, table in document.items() if isinstance(table, dict)}
     return Layers(side.careful(settings, mistakes), tuple(mistakes), packaged, overlay, kept)
 

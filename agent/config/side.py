@@ -63,6 +63,8 @@ def consequences(mistakes: Iterable[Mistake]) -> tuple[str, ...]:
     of = [one for one in mistakes if one.aside and one.section]
     said: dict[str, str] = {}
     for one in of:
+        if one.section not in SENTENCES:
+            continue  # a missing address: the question on the first page says it
         text = SENTENCES[one.section] if one.section != "page" or _closes(of) else PAGE_OPEN
         wrong = parts(one.line)
         what = say("{name}: {what}", name=wrong.key, what=wrong.what) if wrong.key else wrong.what

@@ -14,7 +14,7 @@ from agent.lab.process import die_with_parent
 from agent.lab.stage import OFFICE, PASSWORD, Stage
 from agent.lab.topology import PLATFORM
 from tests.e2e.conftest import Open
-from tests.e2e.house import PATIENCE, bound, move_in, shows
+from tests.e2e.house import PATIENCE, bound, confirm, move_in, shows
 from tests.e2e.phone import HEARD, Handset
 from tests.e2e.reader import Reader, reader
 from tests.page.window import ARTIFACTS
@@ -163,6 +163,19 @@ def test_the_set_up_works_without_javascript_and_goes_on_after_a_power_cut(open_
         person.press("This phone is here")
         person.sees("Proven on this network.")
     assert stage.status()["mobility"] == "movable"
+
+
+def test_a_phone_that_only_lacks_its_address_is_bound_by_an_answer_on_the_first_page(open_stage: Open) -> None:
+    stage = open_stage()
+    stage.start_platform()
+    path = stage.write_config()
+    path.write_text(path.read_text().partition("[address]")[0])
+    stage.lab.plug("office")
+    stage.start_voice()
+    stage.start_agent()
+    shows(stage, "unbound", "place_new")
+    confirm(stage)
+    bound(stage)
 
 
 def test_a_setting_is_changed_undone_and_survives_a_restart_and_another_packaged_file(open_stage: Open) -> None:
