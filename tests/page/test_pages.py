@@ -389,3 +389,26 @@ def test_no_error_says_that_911_goes_out_while_no_call_can_be_placed(
                 assert not_said not in page
 
     play(tmp_path, scenario)
+
+
+def test_home_offers_only_what_can_be_done(tmp_path: Path) -> None:
+    """No question before there is an account that could keep the answer, no test call where no call can be placed."""
+
+    async def scenario(control: FakeControl, client: Client) -> None:
+        for kind, cause, question, more in (
+            (StatusKind.UNBOUND, "place_new", True, False),
+            (StatusKind.FAULT, "not_set_up", False, False),
+            (StatusKind.FAULT, "token_expired", True, False),
+        ):
+            status = replace(overview(kind).status, cause=cause)
+            control.show(replace(overview(kind), status=status, ask=Ask.CHOOSE_ADDRESS))
+            page = await text_of(client, "/")
+            assert ('id="question-title"' in page) is question, cause
+            assert ("The phone is somewhere else" in page) is more, cause
+        for kind, more in ((StatusKind.BOUND, True), (StatusKind.OFFLINE, False)):
+            control.show(overview(kind))
+            page = await text_of(client, "/")
+            assert ("The phone is somewhere else" in page) is more
+            assert ('href="/test"' in page) is more
+
+    play(tmp_path, scenario)
