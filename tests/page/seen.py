@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gettext
 import re
+from typing import TYPE_CHECKING
 
 from agent.page.language import Language
-from tests.page.window import Page
+
+if TYPE_CHECKING:
+    from tests.page.window import Page
 
 TEXTS = """() => {
   const found = [document.title];
