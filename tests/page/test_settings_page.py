@@ -19,8 +19,9 @@ from agent.config.schema import SCHEMA
 from agent.control import Step
 from agent.model import StatusKind
 from agent.page.views.settings_words import groups
+from agent.page.views.setup_steps import Progress, progress
 from tests.page.client import Client, Scenario, post, text_of
-from tests.page.fake_control import NOON, FakeControl, overview
+from tests.page.fake_control import NOON, OFFICE, FakeControl, overview
 from tests.page.serving import make_server
 from tests.page.workshop import make_workshop
 
@@ -248,6 +249,14 @@ def test_a_network_that_was_tested_once_is_not_done_when_the_cable_is_out(tmp_pa
         assert '<li class="open"><a href="/setup/network"' in await text_of(client, "/setup")
 
     play(tmp_path, scenario)
+
+
+def test_an_address_that_was_entered_stays_entered_while_the_cable_is_out(tmp_path: Path) -> None:
+    layers = make_workshop(tmp_path).configuration.shown()
+    offline = overview(StatusKind.OFFLINE)
+    for address, found in ((None, Progress.OPEN), (OFFICE, Progress.DONE)):
+        entered = replace(layers, settings=replace(layers.settings, address=address))
+        assert progress(entered, offline, {}, pin=False, call=False)["address"] is found
 
 
 def test_the_bundle_is_a_file_to_download(tmp_path: Path) -> None:

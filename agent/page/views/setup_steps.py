@@ -76,7 +76,7 @@ def progress(
         "platform": overview.proven,
         "line": bool(settings.sip.registrar) and states.get("sip") == "done",
         "mobility": chosen,
-        "address": overview.address is not None,
+        "address": overview.address is not None or settings.address is not None,
         "proof": overview.proven,
         "test": call,
         "pin": pin,
