@@ -142,12 +142,12 @@ class Ear:
         try:
             while True:
                 self._wake.clear()
-                self._turn()
+                await self._turn()
                 await self._pause()
         finally:
             self._stop()
 
-    def _turn(self) -> None:
+    async def _turn(self) -> None:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -155,7 +155,7 @@ class Ear:
             self._stop()
             return
         if self._socket is None:
-            self._start()
+            await self._start()
         now = self._clock.monotonic()
         if self._paused_until is not None and now >= self._paused_until:
             self._paused_until = None
@@ -166,10 +166,14 @@ class Ear:
             self.on_change()
         self._announce(now)
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
         was, self.hearing = self.hearing, Hearing.NO_RIGHT
+        opening = asyncio.ensure_future(asyncio.to_thread(self._get_socket))  # the helper has to be started first
         try:
-            self._socket = self._get_socket()
+            self._socket = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)
+            raise
         except OSError as error:
             if was is not self.hearing:
                 trace("lldp", hearing=self.hearing, problem=str(error))
@@ -288,6 +292,12 @@ class Ear:
             request = struct.pack("=16s24x", name.encode())
             mac = fcntl.ioctl(speaker.fileno(), SIOCGIFHWADDR, request)[18:24]
             speaker.sendto(announcement(mac, socket.gethostname()), (name, ETHERTYPE, 0, 0, GROUP))
+
+
+def _close(opened: asyncio.Future[socket.socket]) -> None:
+    """Close a socket that nobody waits for any more."""
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 def _receive(listener: socket.socket) -> tuple[bytes, tuple[str, int, int, int, bytes], int]:
