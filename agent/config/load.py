@@ -16,7 +16,7 @@ from agent.config import side, vault
 from agent.config import values as v
 from agent.config.document import NO_FILE, Document, read
 from agent.config.overlay import Overlay
-from agent.config.problem import Mistake, nearest, no_such_key, no_such_section, problem
+from agent.config.problem import Mistake, nearest, no_such_key, no_such_section, parts, problem
 from agent.config.schema import INLINE_SECRETS, SCHEMA, SECRET_FILES, SIDE
 from agent.config.secrets import read_secret
 from agent.config.settings import Settings, SipSettings
@@ -71,6 +71,16 @@ class Layers:
     def problems(self) -> tuple[str, ...]:
         """Return everything that is wrong, in lines of `config_problem.problem`."""
         return tuple(one.line for one in self.mistakes)
+
+    def strangers(self) -> dict[str, Mistake]:
+        """Return the keys that were set on the page of another version and this one does not know, by key."""
+        found = {}
+        for one in self.mistakes:
+            name = parts(one.line).key
+            for key in self.overlay.values:
+                if one.aside and not one.section and name in {key, f"[{key.partition('.')[0]}]"}:
+                    found[key] = one
+        return found
 
     @property
     def grave(self) -> tuple[str, ...]:

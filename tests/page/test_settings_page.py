@@ -7,6 +7,7 @@ import html
 import io
 import re
 import tarfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +30,10 @@ SECRET = "hunter2hunter2"
 EVIL = "<script>alert(1)</script>"
 
 
-def play(folder: Path, scenario: Scenario) -> None:
-    """Run a scenario on a device whose port, name and SIP password were set on the page."""
+def play(folder: Path, scenario: Scenario, more: Mapping[str, object] | None = None) -> None:
+    """Run a scenario on a device whose port, name and SIP password were set on the page, and `more` with them."""
     state = folder / "state"
-    changes = {"sip.port": 5070, "device.name": "lobby", "device.mobility": "movable"}
+    changes = {"sip.port": 5070, "device.name": "lobby", "device.mobility": "movable", **(more or {})}
     config_overlay.write(state, config_overlay.Overlay().with_values(changes, "local screen", NOON))
     vault.write_secret(state, "sip-password", SECRET)
 
@@ -186,6 +187,36 @@ def test_s10_a_secret_is_set_and_never_said(tmp_path: Path, path: str) -> None:
         assert "another-secret" not in page
 
     play(tmp_path, scenario)
+
+
+def test_what_another_version_set_is_kept_and_said_and_can_be_removed(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        page = html.unescape(await text_of(client, "/settings"))
+        assert "this one does not know them. They are kept and do nothing:" in page
+        assert "The settings are not complete" not in page
+        assert (await save(client, "device", device__name="Reception"))[0] == 303
+        kept = config_overlay.read(tmp_path / "state")[0].values
+        assert (kept["sip.gone"], kept["lights.color"]) == (1, "red")
+        for key in ("sip.gone", "lights.color"):
+            page = await text_of(client, "/settings")
+            assert f"<code>{key}</code>" in page
+            assert (await post(client, "/settings/reset", page, reset=key))[:2] == (303, "/settings")
+        assert "this one does not know them" not in await text_of(client, "/settings")
+        assert (await post(client, "/settings/reset", page, reset="lights.other"))[0] == 303, "an old page"
+        page = await text_of(client, "/settings")
+        assert (await post(client, "/settings/reset", page, reset="lights.other"))[0] == 404
+
+    play(tmp_path, scenario, {"sip.gone": 1, "lights.color": "red"})
+
+
+def test_a_mistake_beside_the_point_is_no_reason_to_set_the_phone_up(tmp_path: Path) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        page = html.unescape(await text_of(client, "/settings"))
+        assert "The settings have mistakes" in page
+        assert "The address and the phone line are not touched by them." in page
+        assert "Mail server: must be a host name or an IP address" in page
+
+    play(tmp_path, scenario, {"notify_email.host": "no host"})
 
 
 def test_html_in_every_field_is_text(tmp_path: Path) -> None:

@@ -62,9 +62,11 @@ class SettingsViews:
             for group in groups()
         }
         history = tuple(reversed(layers.overlay.history[-HISTORY:]))
-        problems = [in_words(line) for line in layers.problems]
+        strange = layers.strangers()
+        problems = [in_words(one.line) for one in layers.mistakes if one not in strange.values()]
         page = self._page(
             request, "settings.html", groups=groups(), changed=changed, history=history, problems=problems,
+            incomplete=bool(layers.grave), strange=tuple(strange),
             damage=configuration.damage, version=self._version(), secret_kept=configuration.tidies_in() is not None,
             undoable=listed([label(key) for key in last.names]) if last is not None else "",
         )  # fmt: skip
@@ -92,6 +94,7 @@ class SettingsViews:
             return self._form(
                 request, group, given, {"": as_of(error, self._control.overview()).told}, status_of(error)
             )
+        guard.note(request, listed(label(key) for key in {**values, **secrets}))
         self._say_saved(request, in_force=in_force)
         if in_force and "page.port" in values:
             port = self._configuration.layers.settings.page.port
@@ -106,6 +109,7 @@ class SettingsViews:
         keys = await self._configuration.undo(who=guard.who(request))
         text = say("Nothing to undo.")
         if keys:
+            guard.note(request, listed(label(key) for key in keys))
             text = say("Taken back: {names}.", names=listed(label(key) for key in keys))
         self._flashes.put(guard.csrf_token(request), text)
         raise web.HTTPSeeOther("/settings")
@@ -118,13 +122,15 @@ class SettingsViews:
             self._flashes.put(guard.csrf_token(request), OUTDATED)
             raise web.HTTPSeeOther("/settings")
         group = next((one for one in groups() if key.partition(".")[0] in one.sections), None)
-        if group is None:
+        stranger = key in self._configuration.shown().strangers()
+        if group is None and not stranger:
             raise PageError(
                 404, say("There is no such setting."), todo=say("Go back to the settings."), code="not_found"
             )
         in_force = await self._configuration.reset([key], who=guard.who(request))
+        guard.note(request, key if stranger else label(key))
         self._say_saved(request, in_force=in_force)
-        raise web.HTTPSeeOther(f"/settings/{group.name}")
+        raise web.HTTPSeeOther("/settings" if stranger or group is None else f"/settings/{group.name}")
 
     async def restart(self, request: web.Request) -> web.StreamResponse:
         """Start the agent again, so that the rest of the settings is taken up."""
