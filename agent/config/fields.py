@@ -85,7 +85,8 @@ def _fields(layers: Layers, section: str) -> Iterator[Field]:
         kind, choices = _kind(key, hints[name])
         secret = kind is Kind.SECRET
         here = key in layers.kept if secret else key in overlay.values
-        origin = Origin.HERE if here else Origin.PACKAGED if packaged.get(name) not in {None, ""} else Origin.DEFAULT
+        named = packaged.get(name) is not None and packaged[name] != ""  # a list has no hash, so no set of both
+        origin = Origin.HERE if here else Origin.PACKAGED if named else Origin.DEFAULT
         value = getattr(now, name)
         yield Field(
             key=key, kind=kind, choices=choices, value="" if secret else _text(value),

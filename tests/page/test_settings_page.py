@@ -27,10 +27,20 @@ from tests.page.serving import make_server
 from tests.page.workshop import make_workshop
 
 SECRET = "hunter2hunter2"
+STRANGE = """
+notify_email.to = ["a@example.net"]
+sip.codecs = []
+test_call.keep = {a = 1}
+page = "x"
+paths.state = "{state}"
+"""
+SHIPPED = (Path(__file__).parents[2] / "config" / "agent.toml").read_text()
 EVIL = "<script>alert(1)</script>"
 
 
-def play(folder: Path, scenario: Scenario, more: Mapping[str, object] | None = None) -> None:
+def play(
+    folder: Path, scenario: Scenario, more: Mapping[str, object] | None = None, packaged: str | None = None
+) -> None:
     """Run a scenario on a device whose port, name and SIP password were set on the page, and `more` with them."""
     state = folder / "state"
     changes = {"sip.port": 5070, "device.name": "lobby", "device.mobility": "movable", **(more or {})}
@@ -39,7 +49,7 @@ def play(folder: Path, scenario: Scenario, more: Mapping[str, object] | None = N
 
     async def inside() -> None:
         control = FakeControl()
-        server = make_server(control, folder, workshop=make_workshop(folder))
+        server = make_server(control, folder, workshop=make_workshop(folder, packaged))
         await server.start()
         try:
             jar = aiohttp.CookieJar(unsafe=True)
@@ -78,6 +88,19 @@ def test_every_section_of_the_configuration_has_its_page(tmp_path: Path) -> None
                     assert f'name="{section}.{key}"' in page
 
     play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("text", [SHIPPED, STRANGE])
+def test_whatever_the_packaged_file_holds_every_group_can_be_opened_and_saved(tmp_path: Path, text: str) -> None:
+    async def scenario(_: FakeControl, client: Client) -> None:
+        for group in groups():
+            async with client.get(f"/settings/{group.name}") as answer:
+                assert answer.status == 200, group.name
+        assert (await save(client, "notices", notify_email__to="desk@example.net", notify__tests="yes"))[0] == 303
+        assert "desk@example.net" in await text_of(client, "/settings/notices")
+
+    packaged = text.replace("/var/lib/dialstack-agent", "{state}").replace("{state}", str(tmp_path / "state"))
+    play(tmp_path, scenario, packaged=packaged)
 
 
 def test_a_setting_is_saved_with_who_and_when_and_goes_back(tmp_path: Path) -> None:

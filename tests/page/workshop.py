@@ -51,10 +51,10 @@ async def _bundle(_report: Report) -> dict[str, str]:
     return {"report.txt": "all is well"}
 
 
-def make_workshop(folder: Path) -> Workshop:
-    """Return a workshop whose settings are kept in that folder."""
+def make_workshop(folder: Path, packaged: str | None = None) -> Workshop:
+    """Return a workshop whose settings are kept in that folder, with that packaged file."""
     path = folder / "agent.toml"
-    path.write_text(PACKAGED.format(state=folder / "state"))
+    path.write_text(packaged or PACKAGED.format(state=folder / "state"))
     checkup = CheckUp(lambda: cast("World", None), _examine)
     return Workshop(
         Configuration(path, SystemClock()),
