@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
 from agent.control import Control, Overview
@@ -15,6 +17,7 @@ from agent.page.routes import Role, Route, delete, get, post, stream
 PREFIX = "/api/v1"
 MAX_DECISIONS = 1000
 """`decisions?limit`: beyond it the database is the place to look."""
+_NUMBER = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 
 
 class Api:
@@ -83,16 +86,19 @@ class Api:
 
     async def decisions(self, request: web.Request) -> web.StreamResponse:
         """Return the newest decisions."""
-        text = request.query.get("limit", "50")
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= MAX_DECISIONS and len(text) <= len("1000")):
-            raise PageError(
-                400, f"limit must be 1 to {MAX_DECISIONS}.", todo="Ask for fewer decisions.", code="malformed"
-            )
-        return answer(wire.Decisions(self._control.decisions(int(text))))
+        return answer(wire.Decisions(self._control.decisions(limit_of(request, MAX_DECISIONS))))
 
     async def places(self, _request: web.Request) -> web.StreamResponse:
         """Return the known places."""
         return answer(wire.Places(self._control.places()))
+
+
+def limit_of(request: web.Request, most: int) -> int:
+    """Return `limit` of the query, 50 without one; raises PageError 400 for less than 1 and more than `most`."""
+    text = request.query.get("limit", "50")
+    if not (_NUMBER.fullmatch(text) and int(text) <= most):
+        raise PageError(400, f"limit must be 1 to {most}.", todo="Ask for fewer.", code="malformed")
+    return int(text)
 
 
 def answer(value: object, status: int = 200) -> web.Response:

@@ -7,8 +7,7 @@ from aiohttp import web
 from agent.control import Control
 from agent.page.access import guard
 from agent.page.api import wire
-from agent.page.api.core import PREFIX, answer
-from agent.page.problems import PageError
+from agent.page.api.core import PREFIX, answer, limit_of
 from agent.page.routes import Role, Route, get, post
 
 MAX_NOTICES = 500
@@ -31,10 +30,7 @@ class NoticeApi:
 
     async def notices(self, request: web.Request) -> web.StreamResponse:
         """Return the newest notices."""
-        text = request.query.get("limit", "50")
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= MAX_NOTICES and len(text) <= len("500")):
-            raise PageError(400, f"limit must be 1 to {MAX_NOTICES}.", todo="Ask for fewer notices.", code="malformed")
-        return answer(wire.Notices(self._control.notices(int(text))))
+        return answer(wire.Notices(self._control.notices(limit_of(request, MAX_NOTICES))))
 
     async def acknowledge(self, request: web.Request) -> web.StreamResponse:
         """Record that a person takes care of a call."""

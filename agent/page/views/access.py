@@ -18,7 +18,7 @@ from agent.page.access.link import LinkServer
 from agent.page.access.pins import PIN_ROLES, PinRefused
 from agent.page.access.visitor import Channel
 from agent.page.api import wire
-from agent.page.api.core import PREFIX, answer
+from agent.page.api.core import PREFIX, answer, limit_of
 from agent.page.problems import PageError, headers_of, status_of
 from agent.page.render import Renderer
 from agent.page.routes import Role, Route, delete, get, post
@@ -28,7 +28,7 @@ from agent.storage.audit import AuditRow
 
 SHOWN = 200
 """Lines of the audit on its page."""
-MAX_ROWS, MAX_DIGITS = 4000, 4
+MAX_ROWS = 4000
 """Lines that a program may ask for: all there are."""
 _OWN_PATH = re.compile(r"/[A-Za-z0-9_-][A-Za-z0-9/_-]{0,200}(\?[A-Za-z0-9_=&%.~+-]{0,400})?|/")
 """Where somebody may be led after signing in, as it stands in a URL: never to another host, never with a line break."""
@@ -256,17 +256,7 @@ class AccessViews:
 
     async def api_audit(self, request: web.Request) -> web.StreamResponse:
         """Return the newest lines of the audit."""
-        text = request.query.get("limit", "50")
-        if not (
-            text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= MAX_ROWS and len(text) <= len(str(MAX_ROWS))
-        ):
-            raise PageError(
-                400,
-                say("limit must be 1 to {max_rows}.", max_rows=MAX_ROWS),
-                todo=say("Ask for fewer lines."),
-                code="malformed",
-            )
-        return answer(wire.AuditAnswer(self._access.audit.rows(int(text))))
+        return answer(wire.AuditAnswer(self._access.audit.rows(limit_of(request, MAX_ROWS))))
 
 
 def _action(row: AuditRow) -> str:
