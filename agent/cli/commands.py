@@ -37,7 +37,12 @@ def configured(config: Path, section: str, default: Path) -> Path:
 
     try:
         found = tomllib.loads(config.read_text())[section]["socket"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError):  # a slip of the pen: the daemon goes by the sections that can be read
+        from agent.config.document import read
+
+        table = read(config)[0].get(section)
+        found = table.get("socket") if isinstance(table, dict) else None
+    except (OSError, KeyError, TypeError):
         return default
     return Path(found) if isinstance(found, str) and found else default
 

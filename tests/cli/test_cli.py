@@ -162,3 +162,5 @@ def test_the_socket_is_found_in_the_configuration(
     file = tmp_path / "agent.toml"
     file.write_text(f'[page]\nsocket = "{served.socket}"\n')
     assert Shell(capsys)("status", "--config", str(file))[0] == 0
+    file.write_text(file.read_text() + "[notify_email]\nto = [desk@example.net]\n")  # the daemon does without that one
+    assert Shell(capsys)("status", "--config", str(file))[0] == 0
