@@ -117,12 +117,16 @@ class Configuration:
             return await self._keep(fresh, secrets, who, fresh.history[-1] if fresh.history != base.history else None)
 
     def undoable(self) -> Version | None:
-        """Return the change that `undo` takes back, None where there is none.
+        """Return the change that `undo` takes back: the newest that can be, None where there is none.
 
-        Changes of secrets alone whose secret before is not kept any more are passed over.
+        Passed over are changes whose secret before is not kept any more, and those of the same keys before them.
         """
-        history = reversed(self.edited().history)
-        return next((one for one in history if one.keys or self._is_kept(one)), None)
+        passed: set[str] = set()
+        for one in reversed(self.edited().history):
+            if self._is_kept(one) and passed.isdisjoint(one.names):
+                return one
+            passed |= set(one.names)
+        return None
 
     async def undo(self, *, who: str) -> tuple[str, ...]:
         """Take back the newest change that can be; return its keys, none when there is none. Raises as `change`."""
@@ -130,13 +134,6 @@ class Configuration:
             base, last = self.edited(), self.undoable()
             if last is None:
                 return ()
-            if not self._is_kept(last):
-                raise NeedsHuman(
-                    say("This change cannot be taken back: the secret that it replaced is not kept any more."),
-                    emergency=say("Nothing was changed; 911 and 933 still go out."),
-                    todo=say("Set the fields again by hand, with their secret."),
-                    code="secret_gone",
-                )
             fresh = base.undone(last, who, self._clock.wall())
             self._check(base, fresh, {})
             await self._keep(fresh, await self._before(last), who, last, taken_back=True)
