@@ -186,7 +186,7 @@ def test_failure_11_a_clock_that_was_set_back_hides_no_change_from_another_techn
     desk.enter("first", device__name="one")
     seen = desk.configuration.edited().revision()
     desk.clock.now = 60.0
-    desk.enter("second", device__name="two")
+    asyncio.run(desk.configuration.change({"sip.port": 5070}, who="cli"))
     assert desk.configuration.edited().revision() != seen
 
 
