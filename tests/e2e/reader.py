@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from agent.lab.stage import Stage
 from tests.e2e.house import eventually
-from tests.page.window import ARGUMENTS, ARTIFACTS, CHROMIUM, Page, PlaywrightError, expect, sync_playwright
+from tests.page.window import ARTIFACTS, Page, PlaywrightError, chromium, expect
 
 PAGE = "http://127.0.0.1:8911"
 PATIENCE = 30_000
@@ -85,14 +85,10 @@ class Reader:
 @contextmanager
 def reader(stage: Stage, *, script: bool = True) -> Iterator[Reader]:
     """Yield somebody in front of the device's screen; nothing that the page loads may leave the device."""
-    with stage.lab.in_namespace("device"), sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        context = chromium.new_context(viewport={"width": 768, "height": 1024}, java_script_enabled=script)
+    with stage.lab.in_namespace("device"), chromium() as browser:
+        context = browser.new_context(viewport={"width": 768, "height": 1024}, java_script_enabled=script)
         found = Reader(context.new_page())
-        try:
-            yield found
-        finally:
-            chromium.close()
+        yield found
     assert found.foreign == [], "a request left the device"
     # a form that is refused, and an agent that is started again, are news to the browser's console, too
     wrong = [line for line in found.complaints if not line.startswith("Failed to load resource:")]

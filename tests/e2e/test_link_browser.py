@@ -13,7 +13,7 @@ from tests.e2e.conftest import Open
 from tests.e2e.house import bound, eventually, switch_on
 from tests.e2e.neighbor import DEVICE, HTTPS, set_pin
 from tests.e2e.test_link import ON_LINK, STAFF_PIN, answers, audit
-from tests.page.window import ARGUMENTS, CHROMIUM, expect, sync_playwright
+from tests.page.window import CHROMIUM, chromium, expect
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -26,17 +26,13 @@ PATIENCE = 60_000
 @contextmanager
 def on_the_laptop(stage: Stage) -> Iterator[Page]:
     """Run Chromium in the laptop's network."""
-    if not CHROMIUM.exists():
-        pytest.skip("there is no Chromium")
     start = stage.folder / "chromium"
     start.write_text(f'#!/bin/sh\nexec ip netns exec {stage.lab.namespace("laptop")} {CHROMIUM} "$@"\n')
     start.chmod(0o755)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(start), args=ARGUMENTS)
+    with chromium(start) as browser:
         page = browser.new_context(ignore_https_errors=True).new_page()
         page.set_default_timeout(PATIENCE)
         yield page
-        browser.close()
 
 
 def test_a_receptionist_signs_in_answers_and_sees_it_proven(open_stage: Open) -> None:

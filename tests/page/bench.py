@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.page.window import ARGUMENTS, CHROMIUM, MAX_TRANSFER, Page, sync_playwright
+from tests.page.window import MAX_TRANSFER, Page, chromium
 
 GOAL = 100.0
 """Milliseconds from the answer until Home can be used, at SLOWDOWN."""
@@ -193,9 +193,8 @@ def serving(script: str, folder: Path) -> Iterator[str]:
 def measure(targets: dict[str, Target], runs: int, slowdown: int) -> dict[str, list[Run]]:
     """Open every page that often, in turn."""
     found: dict[str, list[Run]] = {name: [] for name in targets}
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        page = chromium.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    with chromium() as browser:
+        page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
         window = SlowWindow(page)
         page.wait_for_timeout(SETTLE)
         for count in range(WARM_UP + runs):
@@ -203,7 +202,6 @@ def measure(targets: dict[str, Target], runs: int, slowdown: int) -> dict[str, l
             for name, target in [*targets.items()][turn:] + [*targets.items()][:turn]:
                 run = window.measure(target, slowdown)
                 found[name] += [run] if count >= WARM_UP else []
-        chromium.close()
     return found
 
 

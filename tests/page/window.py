@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ else:
     PlaywrightError = sync_api.Error
 
 
-__all__ = ["Browser", "Page", "PlaywrightError", "Window", "browser", "expect", "served", "sync_playwright", "window"]
+__all__ = ["Browser", "Page", "PlaywrightError", "Window", "browser", "chromium", "expect", "served", "window"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -105,14 +106,23 @@ class Window:
         return self.page
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@contextmanager
+def chromium(program: Path = CHROMIUM) -> Iterator[Browser]:
+    """Run Chromium, or a program that starts it elsewhere; without one the test is skipped."""
     if not CHROMIUM.exists():
         pytest.skip("there is no Chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+        running = playwright.chromium.launch(executable_path=str(program), args=ARGUMENTS)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture

@@ -43,13 +43,14 @@ function swap(html) {
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const old = document.querySelector(`[data-part="${part.dataset.part}"]`);
     if (!old || old.outerHTML === part.outerHTML) continue;
-    const key = old.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+    const active = document.activeElement;
+    const held = old.contains(active) ? active : null;
     const saidBefore = old.dataset.news;
     for (const open of old.querySelectorAll("details[open][data-key]")) {
       part.querySelector(`details[data-key="${CSS.escape(open.dataset.key)}"]`)?.setAttribute("open", "");
     }
     old.replaceWith(part);
-    if (key) document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+    if (held) refocus(held.dataset.key);
     if (part.dataset.part === "question") settle(part);
     if (part.dataset.part === "status") {
       document.title = `${part.dataset.title} – ${document.title.split(" – ").slice(1).join(" – ")}`;
@@ -57,6 +58,12 @@ function swap(html) {
     }
   }
   count();
+}
+
+// what had the focus may be gone: then reading goes on from the start of the content, not of the page
+function refocus(key) {
+  if (key) document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  if (document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true });
 }
 
 // a running time counts from when it was told, by this computer's clock: the phone's may differ
