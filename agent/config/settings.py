@@ -222,7 +222,7 @@ class NotifySettings:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    """Section `[notify_webhook]`: a signed POST for every notice, see agent/page/API.md."""
+    """Section `[notify_webhook]`: a webhook, a signed POST for every notice (agent/page/API.md)."""
 
     url: str = ""
     """URL that takes the notices; "": none."""
