@@ -79,7 +79,8 @@ class Line:
     def carry_over(self) -> None:
         """Move the calls to the kernel's path; a failure leaves them where they are, the machine goes on."""
         try:
-            self.stack.carry_over()
+            seen = watch.look(self.address) if self.address else None
+            self.stack.carry_over(seen.source if seen is not None else None)
         except StackError as error:
             log("carry_over_failed", "error", reason=error)
 

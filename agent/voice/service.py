@@ -84,6 +84,8 @@ class Service:
         self.watchdog = Watchdog(self.lives.start_anew, hangs=int(os.environ.pop(HANGS, "0")))
         self.last = self.machine.registration
         """What was reported last."""
+        self._moved = False
+        """Calls were carried over, and the registration has not followed yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._kicked_for: Seen | None = None
         self._measured_at = self._collected_at = time.monotonic()
@@ -177,6 +179,7 @@ class Service:
             case Report():
                 self._report(action.registration)
             case CarryOver():
+                self._moved = True
                 self.calls.carried()
                 self.line.carry_over()
             case Register():
@@ -282,6 +285,9 @@ class Service:
                 self.calls.heard_digit(event.call, lambda call: self.desk.digit(call, event.digit))
             case RegisterResult():
                 self.execute(self.machine.result(event, now))
+                if self._moved and self.machine.registered:
+                    self._moved = False
+                    self.calls.moved(now)
             case ConnectionLost():
                 if self.line.connection_matters():
                     self.execute(self.machine.connection_lost(event.reason, now))

@@ -43,6 +43,12 @@ class Invite:
     body: str
 
     @property
+    def sound_to(self) -> str:
+        """Where the sound is to be sent (RFC 4566 5.7)."""
+        (address,) = re.findall(r"^c=IN IP[46] ([^\r\n]+)", self.body, re.MULTILINE)
+        return str(address)
+
+    @property
     def codecs(self) -> list[str]:
         """Codecs in the order of the offer."""
         names = dict(re.findall(r"a=rtpmap:(\d+) ([^/\r]+)", self.body))
@@ -207,6 +213,11 @@ class Uas:
     def heard(self, method: str) -> int:
         """Return how many requests of this method came."""
         return len(re.findall(rf"^{method} sip", self._messages.read_text(errors="replace"), re.MULTILINE))
+
+    def contacts(self) -> list[str]:
+        """Return the hosts of the Contacts of the INVITEs that came, in order: where it sends what it has to say."""
+        messages = self._messages.read_text(errors="replace")
+        return re.findall(r"^INVITE sip(?:.+\r?\n)*?Contact: <sip:[^@]+@(\[[^]]+\]|[^:;>]+)", messages, re.MULTILINE)
 
     def finished(self) -> bool:
         """Return whether one for one call saw its call through, ACK and BYE included."""

@@ -112,6 +112,33 @@ def test_s11_a_wish_that_the_stack_never_takes_is_given_up() -> None:
     assert not told[-1].held
 
 
+def test_a_phone_that_moved_says_its_contact_once_more_and_changes_nothing_else() -> None:
+    calls, stack, told = in_a_call()
+    before = len(told)
+    stack.pending = True  # the re-INVITE that carries the call over
+    calls.moved(2.0)
+    assert stack.sent == []
+    stack.pending = False
+    calls.on_event(MediaChanged(1), 2.1)
+    assert stack.sent == [False]
+    answered(calls, stack, 2.2)
+    calls.tick(10.0)
+    assert stack.sent == [False]
+    assert len(told) == before
+
+
+def test_a_held_call_of_a_phone_that_moved_stays_held() -> None:
+    calls, stack, _ = in_a_call()
+    calls.hold(1, 2.0, on=True)
+    answered(calls, stack, 2.1)
+    calls.moved(3.0)
+    assert stack.sent == [True, True]
+    stack.pending = False
+    calls.on_event(Reinvited(1, 491, "Request Pending"), 3.1)
+    calls.tick(5.3)
+    assert stack.sent == [True, True, True]
+
+
 def test_a_call_that_another_one_puts_on_hold_too_early_is_held_a_moment_later() -> None:
     calls, stack, _ = in_a_call()
     calls.hold(1, 2.0, on=True)

@@ -83,4 +83,5 @@ def test_s1_s4_without_any_ipv4_an_emergency_call_finds_the_other_way(
     up = agent.hear(type="call", state="confirmed", patience=30)
     assert (up["attempt"], up["presented_id"]) == (2, None)
     assert there.invites()[-1].source.startswith(f"{LINKS.source(2)}:")
+    assert there.invites()[-1].sound_to == LINKS.source(2)
     flowing(agent, up["call"])

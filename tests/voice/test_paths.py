@@ -13,7 +13,7 @@ from agent.voice import watch
 
 from .harness import Registrar, Uas, Voice
 from .two_links import TwoLinks
-from .wire import Line
+from .wire import Line, until
 
 pytestmark = [pytest.mark.sip, pytest.mark.netns, pytest.mark.usefixtures("network")]
 
@@ -92,7 +92,7 @@ def test_s4_an_emergency_call_is_carried_over_to_the_new_path(
     registrar: Start, voice: Speak, uas: FarEnd, transport: str
 ) -> None:
     there = registrar(transport=transport, address=SERVER, netns=NET)
-    uas(there)
+    far = uas(there)
     agent = voice(there, netns=PHONE).client("agent")
     instruct(agent, 1, "emerg_one", 1)
     agent.hear(type="registration", kind="registered", generation=1)
@@ -103,6 +103,7 @@ def test_s4_an_emergency_call_is_carried_over_to_the_new_path(
     instruct(agent, 2, None, 2)
     done = agent.hear(type="registration", kind="registered", generation=2)
     assert done["presented_id"] is None
+    until(lambda: far.contacts()[-1] == "10.77.2.2")  # there the dispatcher hangs up
     _sound_moves(agent, number)
     shown = [(name, source.partition(":")[0]) for name, source, expires in there.registers("ACCEPTED") if expires]
     assert ("emerg_one", "10.77.2.2") not in shown

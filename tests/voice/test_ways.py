@@ -88,6 +88,7 @@ def test_s1_the_other_way_is_taken_when_the_first_is_silent_and_the_call_has_sou
     assert up["answered_at"] - began > 2.5, "the first way was given its chance"
     flowing(agent, up["call"])
     assert there.invites()[-1].source.partition(":")[0] == "10.78.2.2"
+    assert there.invites()[-1].sound_to == "10.78.2.2"
 
 
 def test_s1_a_way_without_carrier_is_not_tried_first(registrar: Start, voice: Speak, uas: FarEnd) -> None:

@@ -78,6 +78,12 @@ class Hearing(Book):
         for leg in self._legs.values():
             leg.carried = not leg.answered
 
+    def moved(self, now: float) -> None:
+        """The registration moved with the phone: each far end is told where it is reached by now."""
+        for leg in self._legs.values():
+            if leg.answered:
+                self._holder.say_again(leg, now)
+
     def stack_restarted(self, now: float) -> None:
         """The stack began a new life: calls it held are gone, and an emergency call that is being made is dialed again.
 

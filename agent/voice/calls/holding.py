@@ -45,23 +45,28 @@ class Holder:
             self._later(leg, now, str(error))
         else:
             hold.asked = hold.wanted
-            self._told.change(leg, now, held=hold.wanted)
+            if leg.call.held is not hold.wanted:
+                self._told.change(leg, now, held=hold.wanted)
+
+    def say_again(self, leg: Leg, now: float) -> None:
+        """Send a re-INVITE that changes nothing but the Contact: the phone is reached elsewhere (RFC 3261 12.2.1)."""
+        leg.hold.asked, leg.hold.until = None, now + LIMIT
+        self.settle(leg, now)
 
     def is_now(self, leg: Leg, now: float, *, held: bool) -> None:
         """The sound of a call was settled anew: what is wanted by now follows."""
-        leg.hold.asked = leg.hold.real = held
+        leg.hold.real = held
+        if leg.hold.asked is not None:
+            leg.hold.asked = held
         self.settle(leg, now)
 
     def refused(self, leg: Leg, event: Reinvited, now: float) -> None:
         """The far end did not take the re-INVITE: what was, is; only one that crossed another is sent again."""
         hold = leg.hold
-        if hold.asked is hold.real:
-            return
-        hold.asked = hold.real
         if event.code == _PENDING:
-            hold.due = now + GLARE[leg.call.direction]
-            return
-        self._give_up(leg, now, f"{event.code} {event.reason}")
+            hold.asked, hold.due = None, now + GLARE[leg.call.direction]
+        elif hold.asked is not hold.real:
+            self._give_up(leg, now, f"{event.code} {event.reason}")
 
     def _later(self, leg: Leg, now: float, error: str) -> None:
         if now < leg.hold.until:
@@ -71,5 +76,5 @@ class Holder:
 
     def _give_up(self, leg: Leg, now: float, why: str) -> None:
         problem = sentences(_NOT_HELD if leg.hold.wanted else _NOT_RESUMED, f"({why})")
-        leg.hold.wanted = leg.hold.asked
+        leg.hold.wanted = leg.hold.asked = leg.hold.real
         self._told.change(leg, now, held=leg.hold.real, sound_problem=problem)

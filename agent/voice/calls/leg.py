@@ -26,8 +26,8 @@ class Hold:
     """How a call stands with being held here."""
 
     wanted: bool = False
-    asked: bool = False
-    """What the last re-INVITE said."""
+    asked: bool | None = False
+    """What the last re-INVITE said; None: it must be said again, as the Contact is another one."""
     real: bool = False
     """What both sides agreed on last."""
     due: float | None = None

@@ -95,9 +95,15 @@ def account_config(plan: StackPlan) -> Any:
     six = ipaddress.ip_address(plan.address).version == 6  # noqa: PLR2004
     use = pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY if six else pj.PJSUA_IPV6_DISABLED
     config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = use
+    set_sound_address(config, plan.source)
     config.ipChangeConfig.hangupCalls = False
     config.ipChangeConfig.shutdownTp = True
     return config
+
+
+def set_sound_address(config: Any, source: str | None) -> None:
+    """Have sound sent to this address: PJSIP by itself names that of the default route, which may be another way."""
+    config.mediaConfig.transportConfig.publicAddress = source or ""
 
 
 def set_present_id(config: Any, header: str, present_id: str | None) -> None:

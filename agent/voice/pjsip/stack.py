@@ -26,6 +26,7 @@ from agent.voice.pjsip.quiet import quiet_stdout
 
 WITHOUT_IPV6: Final = frozenset({"2.15.1"})
 """Versions of PJSIP in wheels that end the process (an assertion) when they are to use IPv6."""
+_NO_LINE: Final = say("There is no line")
 _NO_IPV6: Final = say("This build of PJSIP cannot use IPv6; the registrar needs an IPv4 address")
 POLL_ROUNDS: Final = 64
 """Events handled in one go at most, so that commands are heard in between."""
@@ -132,9 +133,16 @@ class Stack:
             self._account.modify(self._config)
             self._account.setRegistration(True)
 
-    def carry_over(self) -> None:
-        """Move calls to the path the kernel uses now (re-INVITE); sends no REGISTER as contacts are not rewritten."""
+    def carry_over(self, source: str | None) -> None:
+        """Move calls to the path the kernel uses now, from `source` (re-INVITE); sends no REGISTER.
+
+        Their Contact is that of the last REGISTER until `hold()` says it anew.
+        """
+        if self._account is None:
+            raise StackError(_NO_LINE)
         with _errors():
+            pjconfig.set_sound_address(self._config, source)
+            self._account.modify(self._config)
             self._core.handleIpChange(pj.IpChangeParam())
         if self.plan is not None:
             # PJSIP binds its listeners anew to no address in particular.
@@ -145,7 +153,7 @@ class Stack:
     def call(self, dial: Dial) -> int:
         """Dial and return the number of the call."""
         if self._account is None:
-            raise StackError(say("There is no line"))
+            raise StackError(_NO_LINE)
         leg = Leg(self._account, self.inbox, self.life, self._numbers.next())
         with _errors():
             leg.makeCall(dial.uri, pjconfig.invite(dial))
@@ -169,13 +177,13 @@ class Stack:
             self._leg(call).hangup(parameters)
 
     def hold(self, call: int, *, on: bool) -> None:
-        """Put a call on hold (re-INVITE, sendonly: RFC 3264 8.4), or take it back."""
+        """Put a call on hold (re-INVITE, sendonly: RFC 3264 8.4), or take it back; either says the newest Contact."""
+        parameters = pjconfig.call_options()
+        parameters.opt.flag = pj.PJSUA_CALL_UPDATE_CONTACT | (0 if on else pj.PJSUA_CALL_UNHOLD)
         with _errors():
             if on:
-                self._leg(call).setHold(pj.CallOpParam(True))  # noqa: FBT003 - PJSIP's default settings
+                self._leg(call).setHold(parameters)
             else:
-                parameters = pjconfig.call_options()
-                parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
                 self._leg(call).reinvite(parameters)
 
     def digits(self, call: int, digits: str) -> None:
