@@ -16,13 +16,18 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.settings import PlatformSettings, Settings, SipSettings
-from agent.doctor import examine, network, platform
+from agent.config.settings import NetworkSettings, PlatformSettings, Settings, SipSettings
+from agent.doctor import examine, network, platform, switch
 from agent.doctor.bundle import HIDDEN, hide
 from agent.doctor.checkup import CheckUp
 from agent.doctor.result import TITLES, Finding, Report, Result, ok
 from agent.doctor.world import World
+from agent.heard import Heard, Hearing, SwitchPort
+from agent.model import LinkKind
+from agent.model import Path as NetworkPath
+from agent.network.snapshot import EMPTY
 from agent.say import say
+from tests.page.fake_control import overview
 
 NOON = 1_795_500_000.0
 
@@ -204,3 +209,28 @@ def test_s10_a_secret_is_taken_out_as_it_is_and_as_json_writes_it() -> None:
 def test_every_check_has_its_title_and_its_stage() -> None:
     staged = {name for stage in examine.STAGES for name in stage}
     assert staged == set(TITLES)
+
+
+SWITCH_PATH = NetworkPath("eth0", 2, "192.168.1.50", "192.168.1.1", "192.0.2.10", LinkKind.ETHERNET, 4)
+GE1 = SwitchPort("02:00:00:00:01:00", "ge1", "access-2")
+
+
+@pytest.mark.parametrize(
+    ("heard", "finding", "code", "found"),
+    [
+        (Heard(Hearing.ON, (GE1,)), Finding.OK, "", "This phone is plugged into port ge1 of access-2."),
+        (Heard(Hearing.ON, (GE1, replace(GE1, port="ge2"))), Finding.WARN, "several_switches", "Several network"),
+        (Heard(Hearing.ON), Finding.OK, "", "No network switch says which port this is"),
+        (Heard(Hearing.NO_RIGHT), Finding.WARN, "no_right", "The network switch cannot be asked."),
+    ],
+)
+def test_the_switch_is_told_or_why_not(heard: Heard, finding: Finding, code: str, found: str) -> None:
+    around = world()
+    around.snapshot = replace(EMPTY, sip=SWITCH_PATH)
+    around.view = lambda: replace(overview(), heard=heard)
+    result = asyncio.run(switch.switch(around))
+    assert (result.finding, result.code) == (finding, code)
+    assert result.found.startswith(found)
+    off = replace(around.settings, network=NetworkSettings(lldp="off"))
+    around.settings = off
+    assert asyncio.run(switch.switch(around)).code == "lldp_off"

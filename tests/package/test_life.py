@@ -110,7 +110,8 @@ def test_the_agent_hears_the_switch_on_a_socket_that_it_may_not_open_and_nobody_
 ) -> None:
     machine.until("the socket is open", lambda: "88cc" in machine.run("cat /proc/net/packet"))
     assert "lldp hearing=on" in machine.run("journalctl -o cat -u dialstack-agent")
-    assert machine.run("cut -d' ' -f4 /proc/net/packet").split()[1:] == ["88cc"], "one socket, LLDP alone"
+    opened = [line.split()[3] for line in machine.run("cat /proc/net/packet").splitlines()[1:]]
+    assert opened == ["88cc"], "one socket, LLDP alone"
     assert machine.property("dialstack-lldp.socket", "ActiveState") == "active"
     machine.run("systemd-analyze verify --man=no dialstack-lldp.socket dialstack-lldp@.service")
     machine.run("systemd-analyze security --no-pager --threshold=14 dialstack-lldp@1.service")
