@@ -12,6 +12,7 @@ from agent.config.settings import NetworkSettings
 from agent.model import Gap, NetworkState
 from agent.network.evidence import Seen, gateways
 from agent.network.hints import Hint, Interest, gateway_key
+from agent.network.leases import Leases
 from agent.network.lldp.ear import Ear
 from agent.network.netlink import Hints, Reader
 from agent.network.penalty import Pace
@@ -66,6 +67,7 @@ class NetworkWatcher:
         self._sleep = SleepDetector(clock)
         self._wifi = WifiReader()
         self._ear = ear
+        self._leases = Leases()
         if ear is not None:
             ear.on_change = lambda: self._hint(Hint.LOOK)
         self._names = sip_host, api_host
@@ -204,7 +206,7 @@ class NetworkWatcher:
             snapshot = replace(snapshot, wifi=await self._wifi.read(snapshot))
             if self._ear is not None:
                 self._ear.see(snapshot)
-                snapshot = replace(snapshot, heard=self._ear.heard(snapshot))
+                snapshot = replace(snapshot, heard=self._leases.add(snapshot, self._ear.heard(snapshot)))
         except BaseException:
             self._dirty, self._overrun_at = Hint.URGENT, overrun
             self._audits += audits
