@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.network import named
-from agent.network.lldp.announcement import announcement
+from agent.network.lldp.announcement import Schedule, announcement
 from agent.network.lldp.frame import LldpError, decode
 from agent.network.lldp.neighbors import MAX_PER_LINK, Neighbors
 from tests.network.frames import CIVIC, IEEE_8021, PHONE, STATION, SWITCH, frame, location, med, med_switch, tlv
@@ -140,6 +140,30 @@ def test_the_phone_announces_itself_as_a_telephone_and_is_no_switch_to_others() 
     found = decode(announcement(bytes.fromhex("020000000050"), "Empfang Süd"))
     assert (found.chassis, found.port, found.ttl) == ("02:00:00:00:00:50", "02:00:00:00:00:50", 120)
     assert (found.switch, found.med, found.system_name) == (False, False, "Empfang Süd")
+
+
+def test_a_plugged_cable_gets_four_frames_a_second_apart_and_more_only_where_a_switch_listens() -> None:
+    def sent(*, med_from: float, until: float) -> list[float]:
+        schedule, now, times = Schedule(10.0), 10.0, []
+        while schedule.next_at is not None and schedule.next_at <= until:
+            now = schedule.next_at
+            assert schedule.due(now)
+            assert not schedule.due(now - 0.01)
+            times.append(now)
+            schedule.sent(now, med=now >= med_from)
+        return times
+
+    assert sent(med_from=1000, until=900) == [10, 11, 12, 13]
+    assert sent(med_from=0, until=80) == [10, 11, 12, 13, 43, 73]
+
+
+def test_whoever_is_heard_after_the_phone_fell_silent_is_told_who_it_is() -> None:
+    schedule = Schedule(None, 0)
+    schedule.heard(50.0)
+    assert (schedule.next_at, schedule.burst) == (50.0, 4)
+    schedule.sent(50.0, med=True)
+    schedule.heard(50.5)
+    assert schedule.next_at == 51.0, "a fast start that runs goes on"
 
 
 # ------------------------------------------------------------------ the table

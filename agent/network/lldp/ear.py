@@ -18,17 +18,13 @@ from agent.heard import Heard, Hearing
 from agent.model import LinkKind
 from agent.network.links import Link
 from agent.network.lldp import opener
-from agent.network.lldp.announcement import announcement
+from agent.network.lldp.announcement import Schedule, announcement
 from agent.network.lldp.frame import ETHERTYPE, GROUP, MAX_FRAME, LldpError, decode
 from agent.network.lldp.neighbors import Neighbors
 from agent.network.snapshot import Snapshot
 from agent.runtime.liveness import waiting
 from agent.runtime.log import trace
 
-FAST_START, FAST_GAP = 4, 1.0
-"""Frames and seconds between them when a cable was plugged in (TIA-1057 11.2.1)."""
-INTERVAL = 30.0
-"""Seconds between later ones, and only while a switch is heard that speaks LLDP-MED (802.1AB 9.2.5.19)."""
 BURST, RATE = 64, 20.0
 """Frames taken at once, and a second in the long run: a quiet network has one in thirty seconds."""
 PAUSE = 1.0
@@ -58,9 +54,7 @@ class _Wire:
 
     name: str
     downs: int
-    burst: int = FAST_START
-    next_at: float | None = None
-    """When the phone announces itself next; None: not before something is heard."""
+    speech: Schedule
 
 
 class Ear:
@@ -119,7 +113,7 @@ class Ear:
         now = self._clock.monotonic()
         for index, link in wanted.items():
             if index not in self._wires:
-                self._wires[index] = _Wire(link.name, link.carrier_downs, next_at=now)
+                self._wires[index] = _Wire(link.name, link.carrier_downs, Schedule(now))
                 if self._socket is not None:
                     opener.member(self._socket, index, join=True)
                 self._wake.set()
@@ -210,7 +204,7 @@ class Ear:
         """Sleep until there is something to do: nothing, most of the time."""
         times = [self._paused_until, self._neighbors.next_expiry(), self._calm_at if self._news else None]
         if self._socket is not None:
-            times += [wire.next_at for wire in self._wires.values()] if self._announces() else []
+            times += [wire.speech.next_at for wire in self._wires.values()] if self._announces() else []
         elif self._mode != "off":
             times.append(self._clock.monotonic() + ASK_AGAIN)
         due = min((one for one in times if one is not None), default=None)
@@ -264,8 +258,8 @@ class Ear:
         if self._neighbors.hear(index, neighbor, self._clock.monotonic()):
             trace("lldp_heard", interface=wire.name, chassis=neighbor.chassis, port=neighbor.port, ttl=neighbor.ttl,
                   switch=neighbor.switch, med=neighbor.med, problem=neighbor.address_problem)  # fmt: skip
-            if neighbor.switch and wire.next_at is None:
-                wire.burst, wire.next_at = FAST_START, self._clock.monotonic()
+            if neighbor.switch:
+                wire.speech.heard(self._clock.monotonic())
             self._news = True
             self._wake.set()
         return True
@@ -279,13 +273,9 @@ class Ear:
         if self._socket is None or not self._announces():
             return
         for index, wire in self._wires.items():
-            if wire.next_at is None or now < wire.next_at:
-                continue
-            self._send(self._socket, wire.name)
-            wire.burst = max(0, wire.burst - 1)
-            goes_on = INTERVAL if self._neighbors.med(index) else None
-            gap = FAST_GAP if wire.burst else goes_on
-            wire.next_at = None if gap is None else now + gap
+            if wire.speech.due(now):
+                self._send(self._socket, wire.name)
+                wire.speech.sent(now, med=self._neighbors.med(index))
 
     def _send(self, speaker: socket.socket, name: str) -> None:
         with contextlib.suppress(OSError):  # the link went meanwhile: there is nobody to tell
