@@ -14,16 +14,7 @@ from agent.applying import Applier
 from agent.clock import SystemClock
 from agent.config.current import Configuration
 from agent.config.schema import NEEDS_RESTART, ONLY_PACKAGED, SCHEMA
-
-PACKAGED = """
-[sip]
-registrar = "sip.example.com"
-username = "demo"
-[paths]
-state = "{state}"
-[device]
-mobility = "movable"
-"""
+from tests.packaged import PACKAGED
 
 
 class Device:

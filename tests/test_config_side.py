@@ -10,23 +10,15 @@ from agent.config import overlay as config_overlay
 from agent.config.load import ConfigError, Layers, load, load_layers, load_sip
 from agent.config.schema import SCHEMA, SIDE
 from agent.config.side import SENTENCES, consequences
+from tests.packaged import PACKAGED
 
-GOOD = """
-[sip]
-registrar = "sip.example.com"
-username = "demo"
-[paths]
-state = "{state}"
-[device]
-mobility = "movable"
-"""
 CORRECT = "or in the file of the configuration."
 
 
 def layers_of(folder: Path, text: str, **here: object) -> Layers:
     """Return what a file and settings made on the page (`device__name="x"`) make together."""
     path = folder / "agent.toml"
-    path.write_text(GOOD.format(state=folder / "state") + text)
+    path.write_text(PACKAGED.format(state=folder / "state") + text)
     if here:
         values = {key.replace("__", "."): value for key, value in here.items()}
         config_overlay.write(folder / "state", config_overlay.Overlay().with_values(values, "local screen", 1.0))
@@ -57,7 +49,7 @@ def test_s1_a_mistake_in_a_side_section_costs_no_address(tmp_path: Path, text: s
 def _first(folder: Path, line: str) -> Layers:
     """Return the layers of a file that begins with that line, before any section."""
     path = folder / "agent.toml"
-    path.write_text(line + GOOD.format(state=folder / "state"))
+    path.write_text(line + PACKAGED.format(state=folder / "state"))
     return load_layers(path)
 
 
@@ -146,7 +138,7 @@ def test_s3_what_decided_about_a_new_place_is_not_passed_over(tmp_path: Path) ->
 def test_s7_a_fixed_device_without_an_address_is_asked_for_one_and_not_stopped(tmp_path: Path) -> None:
     """An answer on the page binds it as at any place; only a wrong address keeps it from that."""
     path = tmp_path / "agent.toml"
-    text = GOOD.format(state=tmp_path / "state").replace("movable", "fixed")
+    text = PACKAGED.format(state=tmp_path / "state").replace("movable", "fixed")
     path.write_text(text)
     layers = load_layers(path)
     assert layers.grave == ()

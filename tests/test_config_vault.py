@@ -15,16 +15,8 @@ from agent.config.current import KEEP_BEFORE, Configuration
 from agent.config.load import load_sip
 from agent.config.schema import SECRET_FILES
 from agent.doctor.bundle import secrets_of
+from tests.packaged import PACKAGED
 
-PACKAGED = """
-[sip]
-registrar = "sip.example.com"
-username = "demo"
-[paths]
-state = "{state}"
-[device]
-mobility = "movable"
-"""
 KEY = "sip.password_file"
 
 

@@ -13,16 +13,7 @@ from agent.config import overlay as config_overlay
 from agent.config.current import Configuration, SettingsRefused
 from agent.config.load import Layers
 from agent.errors import NeedsHuman
-
-PACKAGED = """
-[sip]
-registrar = "sip.example.com"
-username = "demo"
-[paths]
-state = "{state}"
-[device]
-mobility = "movable"
-"""
+from tests.packaged import PACKAGED
 
 
 class Desk:

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +17,7 @@ from agent.lab import noise, unprivileged
 from agent.lab.figures import Figure, table
 from agent.lab.meters import Ready, Usage, memory, open_page
 from agent.lab.namespaces import LabError
-from agent.lab.process import Late, die_with_parent
+from agent.lab.process import Late
 from agent.lab.report import METHOD as MOVES_METHOD
 from agent.lab.report import Recorder, Row
 from agent.lab.stage import HOME, OFFICE, Stage, form_fields
@@ -203,12 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=tuple(METHODS), action="append", help="this part; may be repeated")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write every single value as JSON")
     options = parser.parse_args(argv)
-    if os.geteuid() != 0 and not os.environ.get(unprivileged.INSIDE):
-        again = [sys.executable, "-m", "agent.lab.bench", *(sys.argv[1:] if argv is None else argv)]
-        inside = {**os.environ, unprivileged.INSIDE: "1"}
-        return subprocess.run(
-            unprivileged.command(again), env=inside, check=False, preexec_fn=die_with_parent
-        ).returncode  # fmt: skip
+    if unprivileged.needed():
+        return unprivileged.run([sys.executable, "-m", "agent.lab.bench", *(sys.argv[1:] if argv is None else argv)])
     folder = Path(tempfile.mkdtemp(prefix="dialstack-bench-"))
     try:
         with Stage(run=folder) as stage:

@@ -9,7 +9,6 @@ import html
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from agent.lab import noise, unprivileged
 from agent.lab.namespaces import LabError
 from agent.lab.play import play
-from agent.lab.process import Late, die_with_parent
+from agent.lab.process import Late
 from agent.lab.relay import Relay
 from agent.lab.report import METHOD, Recorder, Row, describe
 from agent.lab.services import Services
@@ -216,7 +215,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     folder = options.run or Path(tempfile.mkdtemp(prefix="dialstack-demo-"))
-    if os.geteuid() != 0 and not os.environ.get(unprivileged.INSIDE):
+    if unprivileged.needed():
         return _as_user(options, folder)
     try:
         return _run(options, folder)
@@ -235,10 +234,7 @@ def _as_user(options: argparse.Namespace, folder: Path) -> int:
     again += ["--port", str(options.port)]
     relay = contextlib.nullcontext() if options.once else Relay(options.port, folder / "agent.sock")
     with relay:
-        inside = {**os.environ, unprivileged.INSIDE: "1"}
-        return subprocess.run(
-            unprivileged.command(again), env=inside, check=False, preexec_fn=die_with_parent
-        ).returncode  # fmt: skip
+        return unprivileged.run(again)
 
 
 def _run(options: argparse.Namespace, folder: Path) -> int:

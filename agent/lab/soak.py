@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import random
 import subprocess
 import sys
@@ -252,12 +251,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, another story (1)")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write everything as JSON")
     options = parser.parse_args(argv)
-    if os.geteuid() != 0 and not os.environ.get(unprivileged.INSIDE):
-        again = [sys.executable, "-m", "agent.lab.soak", *(sys.argv[1:] if argv is None else argv)]
-        inside = {**os.environ, unprivileged.INSIDE: "1"}
-        return subprocess.run(
-            unprivileged.command(again), env=inside, check=False, preexec_fn=die_with_parent
-        ).returncode  # fmt: skip
+    if unprivileged.needed():
+        return unprivileged.run([sys.executable, "-m", "agent.lab.soak", *(sys.argv[1:] if argv is None else argv)])
     folder = Path(tempfile.mkdtemp(prefix="dialstack-soak-"))
     try:
         with Stage(run=folder) as stage:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
+
+from agent.lab.process import die_with_parent
 
 # /run must be writable for `ip netns`; nothing of the machine's own /run may be touched.
 SCRIPT = 'mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && exec "$@"'
@@ -22,15 +23,12 @@ def available() -> bool:
     return subprocess.run(command(["true"]), capture_output=True, check=False).returncode == 0
 
 
-def ensure(argv: Sequence[str]) -> None:
-    """Return if labs can be built by this process, else replace it by `argv` inside new namespaces.
+def needed() -> bool:
+    """Tell whether this process cannot build networks where it is."""
+    return os.geteuid() != 0 and not os.environ.get(INSIDE)
 
-    `argv` is what to execute again, such as `[sys.executable, "-m", "agent", "demo"]`. Raises OSError if unshare(1)
-    is missing; where user namespaces are forbidden, unshare itself says so and exits with 1.
-    """
-    if os.geteuid() == 0 or os.environ.get(INSIDE):
-        return
-    sys.stdout.flush()
-    sys.stderr.flush()
-    line = command(argv)
-    os.execvpe(line[0], line, {**os.environ, INSIDE: "1"})  # noqa: S606 - a list, no shell
+
+def run(argv: Sequence[str]) -> int:
+    """Run `argv` inside new namespaces, which end with us; return its exit code."""
+    inside = {**os.environ, INSIDE: "1"}
+    return subprocess.run(command(argv), env=inside, check=False, preexec_fn=die_with_parent).returncode
