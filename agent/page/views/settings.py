@@ -57,12 +57,10 @@ class SettingsViews:
         """Show the groups, what waits, and the last changes."""
         configuration, last = self._configuration, self._configuration.undoable()
         layers = configuration.shown()
-        changed = {
-            group.name: sum(key.partition(".")[0] in group.sections for key in (*layers.overlay.values, *layers.kept))
-            for group in groups()
-        }
-        history = tuple(reversed(layers.overlay.history[-HISTORY:]))
         strange = layers.strangers()
+        ours = [key for key in (*layers.overlay.values, *layers.kept) if key not in strange]
+        changed = {group.name: sum(key.partition(".")[0] in group.sections for key in ours) for group in groups()}
+        history = tuple(reversed(layers.overlay.history[-HISTORY:]))
         problems = [in_words(one.line) for one in layers.mistakes if one not in strange.values()]
         page = self._page(
             request, "settings.html", groups=groups(), changed=changed, history=history, problems=problems,
