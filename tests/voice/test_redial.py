@@ -89,6 +89,17 @@ def test_a_911_call_that_somebody_hung_up_is_not_dialed_again() -> None:
     assert (here.stack.dialed, here.told[-1].ended) == (1, "Ended here.")
 
 
+def test_s1_a_911_call_that_is_dialed_beside_an_ordinary_one_is_not_kept_waiting_for_that_ones_sake() -> None:
+    phone = Phone()
+    assert phone.calls.talking == ""
+    phone.talk("+14155550100")
+    assert phone.calls.talking == "call"
+    phone.calls.place("911", 2.0)
+    assert phone.calls.talking == "", "a stack that hangs now is started anew at once"
+    phone.calls.on_event(CallEvent(2, "confirmed", "out", 200, "OK"), 3.0)
+    assert phone.calls.talking == "emergency"
+
+
 def test_while_it_waits_to_be_dialed_again_it_can_be_hung_up() -> None:
     phone = Phone()
     phone.talk()
