@@ -105,6 +105,7 @@ def test_s1_a_911_call_whose_invite_stalls_in_the_stack_is_dialed_by_a_new_life_
     stall.touch()
     line.say(type="call", to="911", req_id="help")
     number = line.hear(type="call", to="911", state="calling", req_id="help")["call"]
+    until(lambda: not stall.exists())
     stall.touch()  # the INVITE of the next life stalls as well: everybody goes along once more
     again = line.hear(type="call", to="911", state="confirmed", req_id="help")
     assert again["call"] == number
