@@ -53,6 +53,7 @@ MESSAGES: Final[Mapping[str, tuple[str, int]]] = {
     "socket": ("af8a82802cbe42ccbbd4fe67ee0a04f5", ERROR),
     "emergency_notice:dialed": ("072f050f42a8429fa007868f32cb6b9a", WARNING),
     "settings_changed": ("b29b25fba7754b1889e47deb2d0f666c", NOTICE),
+    "handover_failed": ("d44d72e739fd4ee0a2ecf926419bd9bf", ERROR),
     "handover_lost": ("0ab17427604849f2b244eb71f2d36099", ERROR),
     "undressed": ("d0e44ca82ec84445a8a19f58eb98f520", ERROR),
     "bug": ("c4a249f1f847411b80e259572d0a4495", ERROR),
