@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agent.applying import Applier
+from agent.applying import Applier, report
 from agent.calling import assemble
 from agent.clock import SANE_WALL, SystemClock
 from agent.config.current import Configuration
@@ -169,8 +169,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop.set)
-        for problem in self.configuration.layers.problems:
-            trace("config", problem=problem)
+        report(self.configuration.layers.mistakes)
         if self.engine.records.problem is not None:
             trace("store", problem=self.engine.records.problem)
         with contextlib.suppress(sqlite3.Error):

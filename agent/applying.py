@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from agent.config.current import Configuration
 from agent.config.load import Layers
+from agent.config.problem import Mistake
 from agent.config.schema import NEEDS_RESTART
 from agent.config.settings import Settings
 from agent.config.side import consequences
@@ -88,8 +90,7 @@ class Applier:
         was, now = old.settings, new.settings
         changed = sections(was, now)
         trace("settings_applied", sections=sorted(changed), problems=len(new.problems))
-        for problem in set(new.problems) - set(old.problems):
-            trace("config", problem=problem)
+        report(one for one in new.mistakes if one not in old.mistakes)
         self._engine.configure(now, new.grave, consequences(new.mistakes))
         if _entered(old, new, TOKEN_SECRETS) or changed & {"platform", "token"}:
             await self._platform.renew(now)
@@ -107,6 +108,12 @@ class Applier:
         self._notices.configure(fresh_secrets=_entered(old, new, NOTICE_SECRETS))
         self._calling.use(now)
         await self._page.configure(now.page)
+
+
+def report(mistakes: Iterable[Mistake]) -> None:
+    """Write mistakes of the configuration into the journal."""
+    for one in mistakes:
+        trace("config", kind="side" if one.aside else None, problem=one.line)
 
 
 def sections(was: Settings, now: Settings) -> frozenset[str]:

@@ -108,10 +108,16 @@ def test_a_secret_that_is_entered_anew_is_taken_up_although_no_setting_differs(d
     asyncio.run(scenario())
 
 
-def test_s1_a_mistake_in_a_side_matter_reaches_the_notices_and_the_binding_goes_on(device: Device) -> None:
+def test_s1_a_mistake_in_a_side_matter_reaches_notices_and_journal_and_the_binding_goes_on(
+    device: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
     async def scenario() -> None:
         device.path.write_text(device.path.read_text() + '[notify_email]\nto = ["nobody"]\n')
         heard = await device.change(device__name="Lobby")
+        fields = [getattr(record, "fields", {}) for record in caplog.records]
+        assert [one["kind"] for one in fields if one.get("event") == "config"] == ["side"]
         name, grave, side = cast("tuple[str, tuple[str, ...], tuple[str, ...]]", heard["engine"])
         assert (name, grave) == ("Lobby", ())
         assert side[0].startswith("911 notices are not sent by e-mail as configured: notify_email.to: ")

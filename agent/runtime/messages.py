@@ -30,6 +30,7 @@ MESSAGES: Final[Mapping[str, tuple[str, int]]] = {
     "disagreement": ("bfbd0c93e1b442c0ac695baf8f165511", WARNING),
     "gap": ("b3d3d66c6a534196b29c78dbfd7490da", NOTICE),
     "config": ("e897b3fca4ff480a990528434229ad17", ERROR),
+    "config:side": ("f05d2eb15b394f57805458e03d012fbe", ERROR),
     "store": ("3476a74824a14f16afdc207fc8ad5986", ERROR),
     "page_missing": ("10d8e1503ca6486fbd1888841ccc3470", ERROR),
     "worker": ("169a4b3ec111480bbacfdef4b4ebbc45", ERROR),
