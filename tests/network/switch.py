@@ -68,6 +68,7 @@ class Switch:
     def port(self, name: str) -> None:
         """Let the cable end in another port from now on; change it while nothing is plugged in."""
         self.cli("configure", "lldp", "portidsubtype", "local", name)
+        self.cli("update")
 
     def civic(self, **changed: str) -> None:
         """Say where the port is."""
