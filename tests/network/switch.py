@@ -37,7 +37,8 @@ class Switch:
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
-        argv = ["lldpd", "-d", "-u", self._socket, "-M", "4", "-O", f"{self._folder.name}/none", "-I", "port*"]
+        # It would pause and resume itself through an lldpcli of its own (-L), which overtakes ours on a busy machine.
+        argv = ["lldpd", "-d", "-u", self._socket, "-M", "4", "-L", "", "-I", "port*"]
         self._process = self._lab.exec(self._role, argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
         while True:
