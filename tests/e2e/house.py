@@ -134,7 +134,7 @@ def look(stage: Stage, url: str = "/") -> tuple[int, str]:
 def sentence_of(page: str) -> str:
     """Return the one sentence of Home."""
     found = re.search(r'<h1 id="sentence">(.*?)</h1>', page, re.DOTALL)
-    return html.unescape(found.group(1)) if found else ""
+    return html.unescape(re.sub(r"<[^>]*>", "", found.group(1))) if found else ""
 
 
 @dataclass
