@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -231,12 +230,15 @@ def test_what_cannot_be_is_found_out_before_it_is_saved(tmp_path: Path) -> None:
 
 
 def test_the_announcement_follows_name_port_and_wish(tmp_path: Path) -> None:
-    log, program = tmp_path / "log", tmp_path / "publish"
-    program.write_text(f'#!/bin/sh\necho "$3|$5" >> {log}\nexec sleep 1000\n')
+    log, pids, program = tmp_path / "log", tmp_path / "pids", tmp_path / "publish"
+    program.write_text(f'#!/bin/sh\necho $$ >> {pids}\necho "$3|$5" >> {log}\nexec sleep 1000\n')
     program.chmod(0o755)
 
     def told() -> list[str]:
         return log.read_text().splitlines() if log.exists() else []
+
+    def publishing() -> list[str]:
+        return [pid for pid in pids.read_text().split() if Path("/proc", pid).exists()]
 
     async def inside() -> None:
         wanted: tuple[str, int] | None = ("Lobby", 8912)
@@ -248,18 +250,15 @@ def test_the_announcement_follows_name_port_and_wish(tmp_path: Path) -> None:
             wanted = ("Reception", 9000)
             announcer.look()
             await until(lambda: told() == ["Lobby|8912", "Reception|9000"], "the new name was not announced")
+            assert len(publishing()) == 1
             wanted = None
             announcer.look()
-            await until(lambda: not _children(), "the announcement was not taken back")
+            await until(lambda: not publishing(), "the announcement was not taken back")
         finally:
             task.cancel()
             await asyncio.wait({task})
 
     asyncio.run(inside())
-
-
-def _children() -> str:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
 def test_a_page_that_is_closed_keeps_its_socket_and_opens_again(tmp_path: Path) -> None:
