@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.model import CallSound, CallView, CivicAddress, VoiceInstruction, VoiceState
-from agent.voice.socket.client import VoiceClient
+from agent.voice.socket.client import VoiceClient, place_call
 from agent.voice.socket.views import call_view
 
 from .harness import Registrar, Voice, run_async
@@ -177,3 +177,35 @@ def test_an_address_that_the_agent_says_is_confirmed_goes_with_an_emergency_call
 
     run_async(check())
     assert "<ca:RD>Main St</ca:RD><ca:HNO>123</ca:HNO>" in there.invites()[0].body
+
+
+def test_a_call_that_is_cancelled_before_it_has_a_number_is_hung_up_all_the_same(folder: Path) -> None:
+    async def scenario() -> list[dict[str, Any]]:
+        asked, orders = asyncio.Event(), asyncio.Queue[dict[str, Any]]()
+
+        async def voice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = None
+            while line := await reader.readline():
+                message = json.loads(line)
+                if message["type"] == "call":
+                    request = message["req_id"]
+                    asked.set()
+                    await cancelled.wait()
+                    writer.write(json.dumps(LINE | {"req_id": request}).encode() + b"\n")
+                else:
+                    orders.put_nowait(message)
+            writer.close()
+
+        cancelled = asyncio.Event()
+        async with await asyncio.start_unix_server(voice, folder / "voice.sock"):
+            caller = asyncio.create_task(place_call(folder / "voice.sock", "911", lambda _: None))
+            await asked.wait()
+            caller.cancel()
+            cancelled.set()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+            return [await orders.get(), await orders.get()]
+
+    hello, hangup = run_async(scenario())
+    assert hello["type"] == "hello"
+    assert hangup == {"type": "hangup", "call": LINE["call"]}

@@ -217,12 +217,28 @@ async def place_call(
             if message.get("state") == "ended":
                 number = None
                 return message
+    except asyncio.CancelledError:
+        if number is None:  # the call is up already, or about to be: nobody else would end it
+            number = await _number(reader, request)
+        raise
     finally:
         if number is not None and not writer.is_closing():
             writer.write(encode({"type": "hangup", "call": number}))
             with contextlib.suppress(OSError):
                 await writer.drain()
         writer.close()
+
+
+async def _number(reader: asyncio.StreamReader, request: str) -> int | None:
+    """Return the number of the call that was asked for; None if it was refused or nobody answers."""
+    with contextlib.suppress(OSError, TimeoutError, ValueError):
+        async with asyncio.timeout(PROMPT):
+            while line := await reader.readline():
+                message = heard(line)
+                if message.get("req_id") == request:
+                    number = message.get("call") if message.get("state") != "ended" else None
+                    return number if isinstance(number, int) else None
+    return None
 
 
 async def _heard(reader: asyncio.StreamReader) -> bytes:
