@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -178,3 +179,30 @@ def test_s1_a_crowd_of_silent_clients_does_not_keep_a_911_call_out(folder: Path)
 def _hears(message: dict[str, Any], heard: asyncio.Event) -> None:
     assert message["to"] == "911"
     heard.set()
+
+
+def test_a_hang_up_counts_although_its_sender_is_gone_and_cannot_be_written_to(folder: Path) -> None:
+    async def scenario() -> list[str]:
+        heard: list[str] = []
+        clients: list[Client] = []
+        gone, greeted = asyncio.Event(), asyncio.Event()
+
+        def take(client: Client, message: dict[str, Any]) -> None:
+            heard.append(message["type"])
+            clients.append(client)
+            greeted.set()
+
+        server = Server(folder / "s", take, lambda _: gone.set())
+        await server.start()
+        with socket.socket(socket.AF_UNIX) as sender:
+            sender.connect(str(folder / "s"))
+            sender.sendall(b'{"type": "hello"}\n')
+            await greeted.wait()
+            clients[0].send({"type": "call", "state": "calling"})  # never read
+            sender.sendall(b'{"type": "hangup", "call": 1}\n')
+        clients[0].send({"type": "call", "state": "ringing"})  # finds nobody
+        await gone.wait()
+        await server.stop()
+        return heard
+
+    assert run_async(scenario()) == ["hello", "hangup"]

@@ -101,8 +101,13 @@ class Client(asyncio.Protocol):
             self._too_long = True
             self._buffer.clear()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forget it."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it; what was said before the end counts: a hang-up is not lost to a line that could not be written."""
+        if exc is not None and self._transport is not None:
+            descriptor = self._transport.get_extra_info("socket").fileno()
+            for _ in range(2):  # the kernel tells of the reset first, then what came before it
+                with contextlib.suppress(OSError):
+                    self.data_received(os.read(descriptor, LINE_LIMIT))
         self._server.gone(self)
 
 
