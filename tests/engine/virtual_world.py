@@ -223,10 +223,10 @@ class World:
         self._weather()
 
     def suspend(self, seconds: float) -> None:
-        """Sleep; the watcher notices and starts a new generation."""
+        """Sleep; the watcher notices, tells the gap, reads everything again and then starts a new generation."""
         self.clock.asleep += seconds
-        self.new_generation()
         self.engine_call(lambda: self.engine.gap(Gap("suspend", seconds, "")))
+        self.new_generation()
         self.publish("woke from suspend")
 
     def _weather(self) -> None:
