@@ -23,15 +23,15 @@ def debs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def machine(debs: list[Path]) -> Iterator[Machine]:
-    """A clean Debian with nothing of ours, and the packages lying in /root: old/*.deb and new/*.deb."""
+    """A clean Debian with nothing of ours, and the packages lying in /srv: old/*.deb and new/*.deb."""
     folder = Path(tempfile.mkdtemp(prefix="dialstack-machine-"))
     with Machine(base_tree(packages.dependencies(debs)), folder) as machine:
         for name in ("old", "new"):
-            (machine.root / "root" / name).mkdir()
+            (machine.root / "srv" / name).mkdir()
         for deb in debs:
-            shutil.copy(deb, machine.root / "root" / "old")
+            shutil.copy(deb, machine.root / "srv" / "old")
             if deb.stem.endswith("_all"):
-                shutil.copy(packages.newer(deb, NEWER, folder), machine.root / "root" / "new")
-        shutil.copy(Path(__file__).with_name("inside.py"), machine.root / "root")
+                shutil.copy(packages.newer(deb, NEWER, folder), machine.root / "srv" / "new")
+        shutil.copy(Path(__file__).with_name("inside.py"), machine.root / "srv")
         yield machine
     shutil.rmtree(folder)

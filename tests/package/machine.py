@@ -150,8 +150,8 @@ class Machine:
         """Return every file of the tree but those that come and go with any use of a system."""
         prune = " -o ".join(
             f"-path {path}" for path in (
-                "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/root", "/var/log", "/var/cache", "/var/lib/apt",
-                "/var/lib/dpkg",
+                "/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/root", "/srv", "/var/log", "/var/cache",
+                "/var/lib/apt", "/var/lib/dpkg",
             )
         )  # fmt: skip
         return set(self.run(f"find / -xdev \\( {prune} \\) -prune -o -print").splitlines())

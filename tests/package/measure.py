@@ -58,8 +58,8 @@ def main() -> None:
     device = [deb for deb in debs if "simulator" not in deb.name]
     with Machine(base_tree(packages.dependencies(device)), folder / "small") as machine:
         for deb in device:
-            shutil.copy(deb, machine.root / "root")
-        machine.run("apt-get install -y -qq --no-install-recommends /root/*.deb")
+            shutil.copy(deb, machine.root / "srv")
+        machine.run("apt-get install -y -qq --no-install-recommends /srv/*.deb")
         rows = sizes(machine)
         print(f"installed with all that it needs: {sum(size for size, _ in rows) / 1024:.1f} MiB, of which")
         for size, name in rows[:14]:
@@ -68,10 +68,10 @@ def main() -> None:
             print(f"exec to READY, {name}: {starts(machine, name):.0f} ms (goal {GOALS['start']})")
     with Machine(base_tree(packages.dependencies(debs)), folder / "lab") as machine:
         for deb in debs:
-            shutil.copy(deb, machine.root / "root")
-        shutil.copy(Path(__file__).with_name("inside.py"), machine.root / "root")
-        machine.run("apt-get install -y -qq --no-install-recommends /root/*.deb")
-        inside: subprocess.Popen[str] = machine.popen("exec python3 -I /root/inside.py")
+            shutil.copy(deb, machine.root / "srv")
+        shutil.copy(Path(__file__).with_name("inside.py"), machine.root / "srv")
+        machine.run("apt-get install -y -qq --no-install-recommends /srv/*.deb")
+        inside: subprocess.Popen[str] = machine.popen("exec python3 -I /srv/inside.py")
         assert inside.stdout is not None
         while inside.stdout.readline() not in {"READY\n", ""}:
             pass

@@ -32,7 +32,7 @@ def before(machine: Machine) -> set[str]:
 @pytest.fixture
 def phone(machine: Machine) -> Iterator[subprocess.Popen[str]]:
     """The lab in the machine, its phone being the installed services, registered at the office."""
-    inside = machine.popen("exec python3 -I /root/inside.py")
+    inside = machine.popen("exec python3 -I /srv/inside.py")
     assert inside.stdout is not None
     said = ""
     try:
@@ -57,7 +57,7 @@ def pid(machine: Machine, name: str) -> int:
 
 def test_it_is_installed_offline_and_runs_by_itself(machine: Machine, before: set[str]) -> None:
     assert not any("dialstack" in path for path in before)
-    machine.run(f"{APT} install /root/old/*.deb")
+    machine.run(f"{APT} install /srv/old/*.deb")
     machine.until("both services are ready", lambda: ready(machine))
     for name in BOTH:
         assert machine.property(name, "UnitFileState") == "enabled"
@@ -168,8 +168,8 @@ def test_a_new_credential_is_taken_into_use_by_itself(machine: Machine) -> None:
 
 
 def test_the_whole_story_of_a_moved_phone_with_the_installed_services(machine: Machine) -> None:
-    machine.run("dialstack-agent demo --once --services --report /root/demo.json", seconds=170)
-    report = json.loads((machine.root / "root" / "demo.json").read_text())
+    machine.run("dialstack-agent demo --once --services --report /srv/demo.json", seconds=170)
+    report = json.loads((machine.root / "srv" / "demo.json").read_text())
     steps = [step["step"] if "step" in step else step["name"] for step in report["steps"]]
     assert steps == ["boot", "move-home", "confirm", "back-to-office", "wan-change", "backup-uplink", "noise"]
 
@@ -186,7 +186,7 @@ def test_s4_an_upgrade_during_an_emergency_call_waits_and_keeps_what_was_changed
     )
 
     began = time.monotonic()
-    machine.run(f"{APT} install /root/new/*.deb")
+    machine.run(f"{APT} install /srv/new/*.deb")
     took = time.monotonic() - began
     machine.run("/etc/needrestart/restart.d/dialstack-voice.service")
     assert took < 60, "the upgrade itself does not wait for the call"
@@ -212,7 +212,7 @@ def test_s4_an_upgrade_during_an_emergency_call_waits_and_keeps_what_was_changed
 
 
 def test_a_downgrade_is_refused_in_words_and_changes_nothing(machine: Machine) -> None:
-    said = machine.run(f"{APT} install --allow-downgrades /root/old/*.deb", check=False)
+    said = machine.run(f"{APT} install --allow-downgrades /srv/old/*.deb", check=False)
     assert f"dialstack-agent {NEWER} is installed; this is the older" in said
     assert f"Nothing was changed: the phone goes on with {NEWER}, and 911 goes out as before." in said
     assert NEWER in machine.run("dpkg-query -W dialstack-agent")
