@@ -15,25 +15,10 @@ from agent.config.current import KEEP_BEFORE, Configuration
 from agent.config.load import load_sip
 from agent.config.schema import SECRET_FILES
 from agent.doctor.bundle import secrets_of
+from tests.clocks import Clocks
 from tests.packaged import PACKAGED
 
 KEY = "sip.password_file"
-
-
-class Clock:
-    """Three clocks that a test turns by hand, each for itself."""
-
-    def __init__(self) -> None:
-        self.mono, self.boot, self.now = 500.0, 1000.0, SANE_WALL + 86400.0
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def boottime(self) -> float:
-        return self.boot
-
-    def wall(self) -> float:
-        return self.now
 
 
 class Desk:
@@ -42,7 +27,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "agent.toml"
         self.path.write_text(PACKAGED.format(state=folder / "state"))
-        self.clock = Clock()
+        self.clock = Clocks()
         self.emergency = False
         self.start()
 

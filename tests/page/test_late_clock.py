@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -17,31 +16,14 @@ from agent.page.access import certificate
 from agent.page.access.attempts import FIRST_DELAY, FREE
 from agent.page.access.sessions import IDLE
 from agent.page.routes import Role
+from tests.clocks import Clocks
 from tests.page.link_world import STAFF_PIN, TECHNICIAN_PIN, World, link_world, sign_in
 
 YEAR = 365 * 86400.0
 STEPS = [-50 * YEAR, -3600.0, 3600.0, 50 * YEAR]
 
 
-@dataclass
-class Clock:
-    """Three clocks that move independently of each other."""
-
-    mono: float = 100.0
-    boot: float = 5000.0
-    now: float = SANE_WALL + YEAR
-
-    def monotonic(self) -> float:
-        return self.mono
-
-    def boottime(self) -> float:
-        return self.boot
-
-    def wall(self) -> float:
-        return self.now
-
-
-async def with_clock(folder: Path, clock: Clock, scenario: Callable[[World], Awaitable[None]]) -> None:
+async def with_clock(folder: Path, clock: Clocks, scenario: Callable[[World], Awaitable[None]]) -> None:
     async with link_world(folder) as world:
         world.server._clock = world.access._clock = clock
         await scenario(world)
@@ -54,7 +36,7 @@ async def is_in(browser: aiohttp.ClientSession) -> bool:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_failure_11_a_step_of_the_clock_ends_no_session_and_keeps_none(tmp_path: Path, step: float) -> None:
-    clock = Clock()
+    clock = Clocks()
 
     async def scenario(world: World) -> None:
         browser = await world.browser()
@@ -71,7 +53,7 @@ def test_failure_11_a_step_of_the_clock_ends_no_session_and_keeps_none(tmp_path:
 
 def test_a_session_does_not_sleep_through_the_night(tmp_path: Path) -> None:
     """The monotonic clock stands still in suspend; whoever wakes the device in the morning gives the PIN again."""
-    clock = Clock()
+    clock = Clocks()
 
     async def scenario(world: World) -> None:
         browser = await world.browser()
@@ -85,7 +67,7 @@ def test_a_session_does_not_sleep_through_the_night(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_failure_11_a_step_of_the_clock_forgives_no_wrong_pin_and_locks_nobody_out(tmp_path: Path, step: float) -> None:
-    clock = Clock()
+    clock = Clocks()
 
     async def wrong(browser: aiohttp.ClientSession) -> int:
         return (await sign_in(browser, "000111222"))[0]
@@ -113,7 +95,7 @@ def test_failure_11_a_boot_without_a_clock_changes_no_certificate_and_a_late_one
 
 
 def test_failure_11_a_clock_that_is_set_makes_the_link_look_at_its_certificate_at_once(tmp_path: Path) -> None:
-    clock = Clock(now=60.0)
+    clock = Clocks(now=60.0)
 
     async def scenario(world: World) -> None:
         link = world.server.link
@@ -141,4 +123,4 @@ def test_settings_that_change_end_no_session(tmp_path: Path) -> None:
         await world.server.configure(changed)
         assert await is_in(browser)
 
-    asyncio.run(with_clock(tmp_path, Clock(), scenario))
+    asyncio.run(with_clock(tmp_path, Clocks(), scenario))
